@@ -1,0 +1,86 @@
+//! A batch number that is safe in a path and in SQL.
+
+use std::fmt;
+
+/// A batch number: `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}`.
+///
+/// It names folders of the archive, so nothing else is let in: no slash, no quote, no leading dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BatchNo(String);
+
+impl BatchNo {
+    /// Longest batch number, in bytes.
+    pub const MAX_LENGTH: usize = 128;
+
+    /// Takes `text` if it is a batch number.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, without repeating the value.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("`batchNo` is empty".into());
+        }
+        if text.len() > Self::MAX_LENGTH {
+            return Err(format!(
+                "`batchNo` has {} bytes where at most {} are allowed",
+                text.len(),
+                Self::MAX_LENGTH
+            ));
+        }
+        let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
+        if !text.as_bytes()[0].is_ascii_alphanumeric() {
+            return Err("`batchNo` must start with a letter or a digit".into());
+        }
+        match text
+            .char_indices()
+            .find(|(_, c)| !u8::try_from(*c).is_ok_and(allowed))
+        {
+            Some((at, c)) => Err(format!(
+                "`batchNo` has {c:?} at position {} where only letters, digits, `_`, `.` and `-` are allowed",
+                at + 1
+            )),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// The number as announced.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BatchNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BatchNo;
+
+    #[test]
+    fn only_harmless_numbers_are_taken() {
+        for good in ["BATCH_20260330163600", "1", "a.b-c_d", &"9".repeat(128)] {
+            assert_eq!(
+                BatchNo::new(good).map(|b| b.to_string()).as_deref(),
+                Ok(good)
+            );
+        }
+        for bad in [
+            "",
+            "../x",
+            "a/b",
+            "a'b",
+            ".hidden",
+            "-rf",
+            "a b",
+            "批次",
+            "a\0",
+            &"9".repeat(129),
+        ] {
+            assert!(BatchNo::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

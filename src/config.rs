@@ -1,0 +1,493 @@
+//! Settings: defaults, then a file, then the environment; flags come last, in `commands`.
+//!
+//! `config/redledger.toml` documents every key and holds the defaults. Unknown keys are errors, wherever
+//! they come from. No secret is ever a setting: settings name the variable or the file that holds it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    toml_file,
+};
+
+/// The prefix of environment variables; `__` separates a section from its key.
+pub const ENV_PREFIX: &str = "REDLEDGER_";
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything lives.
+    pub data_dir: PathBuf,
+    /// Contracts of the user's own; empty: none.
+    pub datasets_dir: PathBuf,
+    /// The warehouse file.
+    pub warehouse: WarehouseConfig,
+    /// The engine while loading.
+    pub load: LoadConfig,
+    /// Fetching files.
+    pub download: DownloadConfig,
+    /// Understanding announcements.
+    pub hook: HookConfig,
+    /// Keeping what was delivered.
+    pub archive: ArchiveConfig,
+}
+
+/// How the warehouse file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WarehouseMode {
+    /// Load into a copy and rename it over: readers never notice.
+    Replace,
+    /// Load straight into the file: readers are locked out meanwhile.
+    InPlace,
+}
+
+/// `[warehouse]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WarehouseConfig {
+    /// How the file is written.
+    pub mode: WarehouseMode,
+}
+
+/// `[load]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoadConfig {
+    /// Threads of the engine; 0: all cores.
+    pub threads: usize,
+    /// The engine's memory; above it work spills to disk.
+    pub memory_limit: ByteSize,
+}
+
+/// `[download]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DownloadConfig {
+    /// Files fetched at once.
+    pub concurrency: usize,
+    /// Of these, at most so many from one host.
+    pub per_host: usize,
+    /// Attempts for one file.
+    pub attempts: u32,
+    /// Wait before the second attempt, doubled each time.
+    #[serde(with = "duration")]
+    pub backoff: Duration,
+    /// Longest wait between attempts.
+    #[serde(with = "duration")]
+    pub max_backoff: Duration,
+    /// Longest `Retry-After` that is obeyed; a server that asks for more is left to the next run.
+    #[serde(with = "duration")]
+    pub max_retry_after: Duration,
+    /// For one file, all attempts together.
+    #[serde(with = "duration")]
+    pub deadline: Duration,
+    /// For one connection to be made.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// Longest silence within a body.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// Slowest acceptable rate over `idle_timeout`, a second.
+    pub min_speed: Rate,
+    /// Whether plain http is allowed.
+    pub allow_http: bool,
+    /// Hosts that may be asked, with `*.` wildcards; empty: any public host.
+    pub allow_hosts: Vec<String>,
+    /// Address ranges (CIDR) let through although they are not public.
+    pub allow_private: Vec<String>,
+    /// Largest file, decoded.
+    pub max_bytes: ByteSize,
+    /// Largest ratio of decoded to received bytes.
+    pub max_ratio: u64,
+    /// Longest record.
+    pub max_record: ByteSize,
+    /// A PEM file with certificate authorities to trust besides the system's.
+    pub ca_file: PathBuf,
+}
+
+/// `[hook]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HookConfig {
+    /// `eventType` → dataset.
+    pub events: BTreeMap<String, String>,
+}
+
+/// `[archive]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    /// Whether delivered files are kept.
+    pub keep: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "./data".into(),
+            datasets_dir: PathBuf::new(),
+            warehouse: WarehouseConfig::default(),
+            load: LoadConfig::default(),
+            download: DownloadConfig::default(),
+            hook: HookConfig::default(),
+            archive: ArchiveConfig::default(),
+        }
+    }
+}
+
+impl Default for WarehouseConfig {
+    fn default() -> Self {
+        Self {
+            mode: WarehouseMode::Replace,
+        }
+    }
+}
+
+impl Default for LoadConfig {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            memory_limit: ByteSize(512_000_000),
+        }
+    }
+}
+
+impl Default for DownloadConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 16,
+            per_host: 8,
+            attempts: 8,
+            backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(30),
+            max_retry_after: Duration::from_secs(120),
+            deadline: Duration::from_secs(15 * 60),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            min_speed: Rate(1_000),
+            allow_http: false,
+            allow_hosts: Vec::new(),
+            allow_private: Vec::new(),
+            max_bytes: ByteSize(20_000_000_000),
+            max_ratio: 200,
+            max_record: ByteSize(16_000_000),
+            ca_file: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> Self {
+        Self { keep: true }
+    }
+}
+
+/// A number of bytes, written `"512MB"`, `"16MiB"` or as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+/// Bytes a second, written `"1KB/s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(pub u64);
+
+impl std::fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", exact_size(self.0))
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/s", exact_size(self.0))
+    }
+}
+
+/// The shortest spelling that means exactly so many bytes.
+fn exact_size(bytes: u64) -> String {
+    for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB")] {
+        if bytes >= unit && bytes.is_multiple_of(unit) {
+            return format!("{}{name}", bytes / unit);
+        }
+    }
+    format!("{bytes}B")
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let size: SizeText = Deserialize::deserialize(deserializer)?;
+        size.bytes().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let size = match SizeText::deserialize(deserializer)? {
+            SizeText::Text(text) => SizeText::Text(text.trim().trim_end_matches("/s").to_owned()),
+            number @ SizeText::Number(_) => number,
+        };
+        size.bytes().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a size such as \"512MB\"")]
+enum SizeText {
+    Number(u64),
+    Text(String),
+}
+
+impl SizeText {
+    fn bytes(self) -> Result<u64, String> {
+        match self {
+            Self::Number(bytes) => Ok(bytes),
+            Self::Text(text) => text
+                .parse::<bytesize::ByteSize>()
+                .map(|size| size.as_u64())
+                .map_err(|_| format!("`{text}` is not a size such as \"512MB\"")),
+        }
+    }
+}
+
+mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*value))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|_| {
+            D::Error::custom(format!(
+                "`{text}` is not a duration such as \"500ms\", \"30s\" or \"15m\""
+            ))
+        })
+    }
+}
+
+impl Config {
+    /// Defaults, then `file` (or `./redledger.toml` when there is one), then the environment.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the file and line, or the variable; [`Error::Io`] an unreadable file.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self> {
+        let implicit = Path::new("redledger.toml");
+        let file = file.or_else(|| implicit.is_file().then_some(implicit));
+        let mut table = toml::Table::new();
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).map_err(Error::io("read the configuration", path))?;
+            // Alone first: a mistake in the file is reported with its line.
+            let _: Self = toml_file::parse(&path.display().to_string(), &text)?;
+            table = toml_file::parse(&path.display().to_string(), &text)?;
+        }
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix(ENV_PREFIX) else {
+                continue;
+            };
+            // REDLEDGER_HOOK_SECRET and its like hold secrets, not settings.
+            if key.ends_with("_SECRET") || key.ends_with("_TOKEN") || key == "LOG" {
+                continue;
+            }
+            table = with_variable(table, &name, key, &value)?;
+        }
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            toml_file::settings_error("settings".into(), error.message())
+        })?;
+        config.check()
+    }
+
+    fn check(self) -> Result<Self> {
+        let wrong = |place: &str, message: &str| Error::Settings {
+            place: place.into(),
+            message: message.into(),
+            hint: None,
+        };
+        if self.download.concurrency == 0
+            || self.download.per_host == 0
+            || self.download.attempts == 0
+        {
+            return Err(wrong(
+                "[download]",
+                "`concurrency`, `per_host` and `attempts` must be at least 1",
+            ));
+        }
+        if self.load.memory_limit.0 < 64_000_000 {
+            return Err(wrong("[load]", "`memory_limit` must be at least 64MB"));
+        }
+        Ok(self)
+    }
+
+    /// `datasets_dir`, unless it is empty.
+    #[must_use]
+    pub fn datasets_dir(&self) -> Option<&Path> {
+        (!self.datasets_dir.as_os_str().is_empty()).then_some(self.datasets_dir.as_path())
+    }
+
+    /// The file that analysts open.
+    #[must_use]
+    pub fn warehouse_path(&self) -> PathBuf {
+        self.data_dir.join("warehouse.duckdb")
+    }
+
+    /// Where delivered files are kept.
+    #[must_use]
+    pub fn archive_dir(&self) -> PathBuf {
+        self.data_dir.join("archive")
+    }
+}
+
+/// `table` with one environment variable laid over it, checked by itself so that errors name it.
+fn with_variable(table: toml::Table, name: &str, key: &str, value: &str) -> Result<toml::Table> {
+    let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();
+    let mut failure = None;
+    // A variable has no type: read as TOML if that fits the setting, else as plain text.
+    let parsed = value.parse::<toml::Value>().ok();
+    for candidate in parsed
+        .into_iter()
+        .chain([toml::Value::String(value.to_owned())])
+    {
+        let mut only = toml::Table::new();
+        insert(&mut only, &path, candidate.clone());
+        match only.try_into::<Config>() {
+            Ok(_) => {
+                let mut table = table;
+                insert(&mut table, &path, candidate);
+                return Ok(table);
+            }
+            Err(error) => {
+                failure = Some(toml_file::settings_error(name.to_owned(), error.message()))
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::Internal("a variable without candidates".into())))
+}
+
+fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [section, rest @ ..] => {
+            let entry = table
+                .entry(section.clone())
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if !entry.is_table() {
+                *entry = toml::Value::Table(toml::Table::new());
+            }
+            if let toml::Value::Table(inner) = entry {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("to write");
+        file
+    }
+
+    #[test]
+    fn the_shipped_file_states_the_defaults() {
+        let shipped: Config =
+            toml::from_str(include_str!("../config/redledger.toml")).expect("valid");
+        assert_eq!(shipped, Config::default());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = file("[download]\nattempts = 5\nbackoff = \"1s\"\n");
+        let config = Config::load(
+            Some(file.path()),
+            env(&[
+                ("REDLEDGER_DOWNLOAD__ATTEMPTS", "3"),
+                ("REDLEDGER_DATA_DIR", "/tmp/x"),
+                ("REDLEDGER_DOWNLOAD__ALLOW_HOSTS", "[\"a.example.com\"]"),
+                ("REDLEDGER_DOWNLOAD__MAX_BACKOFF", "7s"),
+                ("REDLEDGER_HOOK_SECRET", "not a setting"),
+                ("PATH", "/bin"),
+            ]),
+        )
+        .expect("valid");
+        assert_eq!(config.download.attempts, 3);
+        assert_eq!(config.download.backoff, Duration::from_secs(1));
+        assert_eq!(config.download.max_backoff, Duration::from_secs(7));
+        assert_eq!(config.download.allow_hosts, ["a.example.com"]);
+        assert_eq!(config.data_dir, Path::new("/tmp/x"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line_and_the_nearest_key() {
+        let file = file("data_dir = \"x\"\n[download]\nattemps = 5\n");
+        let error = Config::load(Some(file.path()), env(&[])).expect_err("misspelt");
+        assert!(
+            error.to_string().contains(":3: unknown field `attemps`"),
+            "{error}"
+        );
+        assert_eq!(error.hint(), Some("did you mean `attempts`?"));
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named() {
+        let error =
+            Config::load(None, env(&[("REDLEDGER_DOWNLOAD__ATTEMPS", "5")])).expect_err("misspelt");
+        assert!(
+            error
+                .to_string()
+                .starts_with("REDLEDGER_DOWNLOAD__ATTEMPS: unknown field"),
+            "{error}"
+        );
+        let error = Config::load(None, env(&[("REDLEDGER_DOWNLOAD__BACKOFF", "soon")]))
+            .expect_err("not a duration");
+        assert!(
+            error
+                .to_string()
+                .contains("REDLEDGER_DOWNLOAD__BACKOFF: `soon` is not a duration"),
+            "{error}"
+        );
+    }
+}

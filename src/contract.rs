@@ -1,0 +1,555 @@
+//! What a dataset looks like: declared in TOML, not coded.
+//!
+//! A [`Contract`] that exists is consistent: every column is there once, keys and controls name columns,
+//! types have their bounds. Source names are what the provider writes; columns are what the warehouse has.
+
+mod declaration;
+
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+
+use crate::error::{Error, Result};
+
+/// The contracts compiled into the program.
+const SHIPPED: [(&str, &str); 4] = [
+    (
+        "account_negative",
+        include_str!("../config/datasets/account_negative.toml"),
+    ),
+    (
+        "account_negative_bill",
+        include_str!("../config/datasets/account_negative_bill.toml"),
+    ),
+    (
+        "account_negative_bill_line",
+        include_str!("../config/datasets/account_negative_bill_line.toml"),
+    ),
+    (
+        "account_repayment",
+        include_str!("../config/datasets/account_repayment.toml"),
+    ),
+];
+
+/// A column or table name that needs no thought in SQL: `[a-z][a-z0-9_]{0,62}`. Still always quoted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identifier(Arc<str>);
+
+impl Identifier {
+    /// Takes `text` if it is an identifier.
+    ///
+    /// # Errors
+    /// A sentence that says what an identifier is.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let ok = text.len() <= 63
+            && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
+        if ok {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!(
+                "`{text}` is not a name for a table or column: lower-case letters, digits and `_`, a letter first, at most 63"
+            ))
+        }
+    }
+
+    /// The bare name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in double quotes, for SQL.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The unit of an epoch timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub enum TimeUnit {
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Microseconds,
+}
+
+/// What a cell of a field holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldType {
+    /// Any text; `VARCHAR`.
+    Text {
+        /// Longest text in characters.
+        max_length: Option<usize>,
+    },
+    /// `UUID`.
+    Uuid,
+    /// A whole number; `BIGINT`.
+    Integer {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+    },
+    /// An exact decimal; `DECIMAL(precision, scale)`.
+    Decimal {
+        /// All digits, 1 to 38.
+        precision: u8,
+        /// Digits after the point, at most `precision`.
+        scale: u8,
+        /// Smallest value, in units of 10^-scale.
+        min: Option<i128>,
+        /// Largest value, in units of 10^-scale.
+        max: Option<i128>,
+    },
+    /// An epoch timestamp; `TIMESTAMP` in UTC.
+    Timestamp {
+        /// What one counts.
+        unit: TimeUnit,
+    },
+    /// One of a few codes. `UTINYINT` when all codes are numbers from 0 to 255, else `VARCHAR`.
+    Enum {
+        /// The codes and what they mean, in the contract's order of keys.
+        values: Vec<(String, String)>,
+        /// Whether the codes are small numbers.
+        numeric: bool,
+    },
+    /// An ISO 4217 code or one of the contract's own; `VARCHAR`.
+    Currency {
+        /// Codes beyond ISO 4217, upper case.
+        also: Vec<String>,
+    },
+    /// A URL, stored without its query string; `VARCHAR`.
+    Url,
+    /// `BOOLEAN`.
+    Boolean,
+}
+
+impl FieldType {
+    /// The DuckDB type of the column.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        match self {
+            Self::Text { .. } | Self::Currency { .. } | Self::Url => "VARCHAR".into(),
+            Self::Uuid => "UUID".into(),
+            Self::Integer { .. } => "BIGINT".into(),
+            Self::Decimal {
+                precision, scale, ..
+            } => format!("DECIMAL({precision},{scale})"),
+            Self::Timestamp { .. } => "TIMESTAMP".into(),
+            Self::Enum { numeric: true, .. } => "UTINYINT".into(),
+            Self::Enum { numeric: false, .. } => "VARCHAR".into(),
+            Self::Boolean => "BOOLEAN".into(),
+        }
+    }
+
+    /// The contract's word for the type.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Uuid => "uuid",
+            Self::Integer { .. } => "integer",
+            Self::Decimal { .. } => "decimal",
+            Self::Timestamp { .. } => "timestamp",
+            Self::Enum { .. } => "enum",
+            Self::Currency { .. } => "currency",
+            Self::Url => "url",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
+/// One declared field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// The source's name.
+    pub name: Arc<str>,
+    /// The warehouse's name.
+    pub column: Identifier,
+    /// Other names a header may use.
+    pub aliases: Vec<String>,
+    /// What its cells hold.
+    pub kind: FieldType,
+    /// Whether the column must be in the header and every cell filled.
+    pub required: bool,
+    /// The `COMMENT ON` its column.
+    pub comment: String,
+}
+
+impl Field {
+    /// Whether a header cell (trimmed) names this field.
+    #[must_use]
+    pub fn is_named(&self, header: &str) -> bool {
+        *self.name == *header || self.aliases.iter().any(|alias| alias == header)
+    }
+}
+
+/// How much may be rejected before the batch fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxRejected {
+    /// A share of the rows read, in parts per million (exact for up to four decimals of a percentage).
+    Share {
+        /// Parts per million.
+        ppm: u32,
+    },
+    /// A number of rows.
+    Rows(u64),
+}
+
+impl MaxRejected {
+    /// Whether `rejected` of `read` rows is too much.
+    #[must_use]
+    pub fn is_exceeded(self, rejected: u64, read: u64) -> bool {
+        match self {
+            Self::Share { ppm } => {
+                u128::from(rejected) * 1_000_000 > u128::from(read) * u128::from(ppm)
+            }
+            Self::Rows(most) => rejected > most,
+        }
+    }
+}
+
+impl fmt::Display for MaxRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share { ppm } => {
+                let (whole, rest) = (ppm / 10_000, ppm % 10_000);
+                if rest == 0 {
+                    write!(f, "{whole}%")
+                } else {
+                    write!(f, "{whole}.{}%", format!("{rest:04}").trim_end_matches('0'))
+                }
+            }
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+        }
+    }
+}
+
+/// How a dataset's CSV files are written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CsvFormat {
+    /// Between cells.
+    pub delimiter: u8,
+    /// The files' encoding; `None` finds out (see the reader).
+    pub encoding: Option<&'static encoding_rs::Encoding>,
+}
+
+/// A sum that must hold in every row, such as `a + b = c`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowControl {
+    /// Its name in the ledger.
+    pub name: String,
+    /// The rule as written.
+    pub rule: String,
+    /// Left side: columns with their sign.
+    pub left: Vec<(bool, Identifier)>,
+    /// Right side: columns with their sign.
+    pub right: Vec<(bool, Identifier)>,
+    /// Whether one broken row fails the batch.
+    pub enforce: bool,
+}
+
+/// A column that rows of a file take over from the row that named the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InheritedColumn {
+    /// The parent's field.
+    pub field: String,
+    /// The column in this dataset.
+    pub column: Identifier,
+}
+
+/// For a dataset whose files are named by rows of another: who names them and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parent {
+    /// The naming dataset.
+    pub dataset: String,
+    /// The parent's field that holds the file's URL.
+    pub url_field: String,
+    /// The parent's field that says how many rows the file has.
+    pub rows_field: Option<String>,
+    /// What every row takes over.
+    pub inherit: Vec<InheritedColumn>,
+}
+
+/// A dataset's declaration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contract {
+    /// The dataset and table.
+    pub name: Identifier,
+    /// The `COMMENT ON` its table.
+    pub comment: String,
+    /// Indexes into `fields`; empty: no key.
+    pub primary_key: Vec<usize>,
+    /// When to fail the batch.
+    pub max_rejected: MaxRejected,
+    /// How files are written.
+    pub csv: CsvFormat,
+    /// The fields, in column order.
+    pub fields: Vec<Field>,
+    /// The column for cells no field declares.
+    pub rest: Identifier,
+    /// Sums to check.
+    pub controls: Vec<RowControl>,
+    /// Set when rows of another dataset name this one's files.
+    pub parent: Option<Parent>,
+}
+
+impl Contract {
+    /// Reads a contract; `place` names the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with file, line and a hint.
+    pub fn parse(place: &str, text: &str) -> Result<Self> {
+        declaration::parse(place, text)
+    }
+
+    /// The field's index by source name.
+    #[must_use]
+    pub fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| *field.name == *name)
+    }
+
+    /// The index of the field that a header cell names.
+    #[must_use]
+    pub fn field_for_header(&self, header: &str) -> Option<usize> {
+        let header = header.trim().trim_start_matches('\u{feff}');
+        self.fields.iter().position(|field| field.is_named(header))
+    }
+
+    /// The key's columns.
+    pub fn key_columns(&self) -> impl Iterator<Item = &Identifier> {
+        self.primary_key
+            .iter()
+            .map(|index| &self.fields[*index].column)
+    }
+
+    /// Names of required fields that `header` lacks.
+    #[must_use]
+    pub fn missing_from(&self, header: &[String]) -> Vec<&str> {
+        self.fields
+            .iter()
+            .filter(|field| {
+                field.required && !header.iter().any(|cell| self.is_cell_of(cell, field))
+            })
+            .map(|field| &*field.name)
+            .collect()
+    }
+
+    fn is_cell_of(&self, cell: &str, field: &Field) -> bool {
+        field.is_named(cell.trim().trim_start_matches('\u{feff}'))
+    }
+}
+
+/// All contracts in force, by dataset name.
+#[derive(Debug, Clone)]
+pub struct Contracts(BTreeMap<String, Arc<Contract>>);
+
+impl Contracts {
+    /// The shipped contracts, then those of `directory` (every `*.toml`), which add to or replace them.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for a mistake in a contract or between two, [`Error::Io`] for an unreadable file.
+    pub fn load(directory: Option<&Path>) -> Result<Self> {
+        let mut contracts = BTreeMap::new();
+        for (name, text) in SHIPPED {
+            let contract = Contract::parse(&format!("(shipped) {name}.toml"), text)?;
+            contracts.insert(contract.name.to_string(), Arc::new(contract));
+        }
+        if let Some(directory) = directory {
+            for path in toml_files(directory)? {
+                let text = std::fs::read_to_string(&path)
+                    .map_err(Error::io("read the contract", &path))?;
+                let contract = Contract::parse(&path.display().to_string(), &text)?;
+                contracts.insert(contract.name.to_string(), Arc::new(contract));
+            }
+        }
+        let contracts = Self(contracts);
+        contracts.check_parents()?;
+        Ok(contracts)
+    }
+
+    fn check_parents(&self) -> Result<()> {
+        for contract in self.0.values() {
+            let Some(parent) = &contract.parent else {
+                continue;
+            };
+            let wrong = |message: String| Error::Settings {
+                place: format!("contract `{}`, [parent]", contract.name),
+                message,
+                hint: None,
+            };
+            let Some(of) = self.0.get(&parent.dataset) else {
+                return Err(wrong(format!("there is no dataset `{}`", parent.dataset)));
+            };
+            let url = of
+                .field_index(&parent.url_field)
+                .map(|index| &of.fields[index].kind);
+            if url != Some(&FieldType::Url) {
+                return Err(wrong(format!(
+                    "`{}` is not a url field of `{}`",
+                    parent.url_field, of.name
+                )));
+            }
+            if let Some(rows) = &parent.rows_field {
+                let kind = of.field_index(rows).map(|index| &of.fields[index].kind);
+                if !matches!(kind, Some(FieldType::Integer { .. })) {
+                    return Err(wrong(format!(
+                        "`{rows}` is not an integer field of `{}`",
+                        of.name
+                    )));
+                }
+            }
+            for inherited in &parent.inherit {
+                if of.field_index(&inherited.field).is_none() {
+                    return Err(wrong(format!(
+                        "`{}` is not a field of `{}`",
+                        inherited.field, of.name
+                    )));
+                }
+            }
+            if self.0.values().any(|other| {
+                other.name != contract.name
+                    && other
+                        .parent
+                        .as_ref()
+                        .is_some_and(|p| p.dataset == parent.dataset)
+            }) {
+                return Err(wrong(format!(
+                    "`{}` already names the files of another dataset",
+                    parent.dataset
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The contract of `dataset`.
+    #[must_use]
+    pub fn get(&self, dataset: &str) -> Option<&Arc<Contract>> {
+        self.0.get(dataset)
+    }
+
+    /// All contracts, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Contract>> {
+        self.0.values()
+    }
+
+    /// The dataset whose files the rows of `dataset` name.
+    #[must_use]
+    pub fn child_of(&self, dataset: &str) -> Option<&Arc<Contract>> {
+        self.iter().find(|contract| {
+            contract
+                .parent
+                .as_ref()
+                .is_some_and(|parent| parent.dataset == dataset)
+        })
+    }
+
+    /// The one dataset that a file with this header (or a list with these keys) belongs to.
+    ///
+    /// # Errors
+    /// [`Error::Announcement`] that names the candidates and what each lacks, when none or several fit.
+    pub fn detect(&self, origin: &str, header: &[String]) -> Result<&Arc<Contract>> {
+        let candidates: Vec<_> = self
+            .iter()
+            .filter(|contract| contract.parent.is_none())
+            .map(|contract| (contract, contract.missing_from(header)))
+            .collect();
+        let fitting: Vec<_> = candidates
+            .iter()
+            .filter(|(_, missing)| missing.is_empty())
+            .collect();
+        match fitting.as_slice() {
+            [(contract, _)] => Ok(contract),
+            [] => {
+                let lacks: Vec<String> = candidates
+                    .iter()
+                    .map(|(contract, missing)| {
+                        format!("{} lacks {}", contract.name, missing.join(", "))
+                    })
+                    .collect();
+                Err(Error::Announcement {
+                    origin: origin.into(),
+                    message: format!(
+                        "no dataset fits the columns {}: {}",
+                        header
+                            .iter()
+                            .map(|cell| format!("`{}`", cell.trim()))
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                        lacks.join("; ")
+                    ),
+                    hint: Some(
+                        "name it with --dataset, or map its eventType under [hook.events]".into(),
+                    ),
+                })
+            }
+            several => Err(Error::Announcement {
+                origin: origin.into(),
+                message: format!(
+                    "more than one dataset fits the columns: {}",
+                    several
+                        .iter()
+                        .map(|(contract, _)| contract.name.to_string())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+                hint: Some(
+                    "name it with --dataset, or map its eventType under [hook.events]".into(),
+                ),
+            }),
+        }
+    }
+
+    /// The contract of `dataset`, or an error that lists what there is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the nearest name.
+    pub fn require(&self, dataset: &str) -> Result<&Arc<Contract>> {
+        self.get(dataset).ok_or_else(|| Error::Usage {
+            message: format!(
+                "there is no dataset `{dataset}`; there are {}",
+                self.0
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+            hint: crate::toml_file::nearest(dataset, self.0.keys().map(String::as_str))
+                .map(|name| format!("did you mean `{name}`?")),
+        })
+    }
+}
+
+/// The `*.toml` files of a directory, by name.
+fn toml_files(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let entries =
+        std::fs::read_dir(directory).map_err(Error::io("read datasets_dir", directory))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(Error::io("read datasets_dir", directory))?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,508 @@
+//! The TOML form of a contract, and its checks.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Contract, CsvFormat, Field, FieldType, Identifier, InheritedColumn, MaxRejected, Parent,
+    RowControl, TimeUnit,
+};
+use crate::{
+    error::{Error, Result},
+    toml_file,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declaration {
+    name: Spanned<String>,
+    #[serde(default)]
+    comment: String,
+    #[serde(default)]
+    primary_key: Vec<Spanned<String>>,
+    max_rejected: Option<Spanned<ShareOrCount>>,
+    rest: Option<Spanned<String>>,
+    #[serde(default)]
+    csv: CsvDeclaration,
+    parent: Option<ParentDeclaration>,
+    #[serde(default)]
+    fields: Vec<Spanned<FieldDeclaration>>,
+    #[serde(default)]
+    controls: Vec<ControlDeclaration>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a share such as \"1%\" or a number of rows"
+)]
+enum ShareOrCount {
+    Share(String),
+    Count(u64),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct CsvDeclaration {
+    delimiter: Option<Spanned<String>>,
+    encoding: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParentDeclaration {
+    dataset: String,
+    url_field: String,
+    rows_field: Option<String>,
+    #[serde(default)]
+    inherit: Vec<InheritDeclaration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InheritDeclaration {
+    field: Spanned<String>,
+    column: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Type {
+    Text,
+    Uuid,
+    Integer,
+    Decimal,
+    Timestamp,
+    Enum,
+    Currency,
+    Url,
+    Boolean,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldDeclaration {
+    name: Spanned<String>,
+    column: Option<Spanned<String>>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(rename = "type")]
+    kind: Type,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    comment: String,
+    precision: Option<u8>,
+    scale: Option<u8>,
+    min: Option<toml::Value>,
+    max: Option<toml::Value>,
+    unit: Option<TimeUnit>,
+    values: Option<toml::Table>,
+    also: Option<Vec<String>>,
+    max_length: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControlDeclaration {
+    name: Option<String>,
+    rule: Spanned<String>,
+    #[serde(default)]
+    enforce: bool,
+}
+
+/// Where in which file, for errors that serde does not make.
+struct Place<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn error(&self, at: usize, message: impl Into<String>) -> Error {
+        Error::Settings {
+            place: format!("{}:{}", self.name, toml_file::line_of(self.text, at)),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn identifier(&self, text: &Spanned<String>) -> Result<Identifier> {
+        Identifier::new(text.get_ref()).map_err(|message| self.error(text.span().start, message))
+    }
+}
+
+pub(super) fn parse(name: &str, text: &str) -> Result<Contract> {
+    let declared: Declaration = toml_file::parse(name, text)?;
+    let place = Place { name, text };
+
+    let parent = declared
+        .parent
+        .map(|parent| parent_of(&place, parent))
+        .transpose()?;
+    let fields = declared
+        .fields
+        .iter()
+        .map(|field| field_of(&place, field))
+        .collect::<Result<Vec<_>>>()?;
+    if fields.is_empty() && parent.is_none() {
+        return Err(place.error(0, "a contract needs at least one [[fields]]"));
+    }
+    let rest = match &declared.rest {
+        Some(rest) => place.identifier(rest)?,
+        None => Identifier::new("extra").map_err(Error::Internal)?,
+    };
+    check_names(&place, &declared.fields, &fields, &rest, parent.as_ref())?;
+    let primary_key = declared
+        .primary_key
+        .iter()
+        .map(|key| {
+            fields
+                .iter()
+                .position(|field| field.column.as_str() == key.get_ref())
+                .ok_or_else(|| Error::Settings {
+                    place: format!("{name}:{}", toml_file::line_of(text, key.span().start)),
+                    message: format!(
+                        "`primary_key` names the column `{}`, which no field has",
+                        key.get_ref()
+                    ),
+                    hint: toml_file::nearest(
+                        key.get_ref(),
+                        fields.iter().map(|field| field.column.as_str()),
+                    )
+                    .map(|column| format!("did you mean `{column}`?")),
+                })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let controls = declared
+        .controls
+        .iter()
+        .map(|control| control_of(&place, control, &fields))
+        .collect::<Result<_>>()?;
+    let max_rejected = match &declared.max_rejected {
+        Some(declared) => max_rejected_of(&place, declared)?,
+        None => MaxRejected::Share { ppm: 10_000 },
+    };
+    Ok(Contract {
+        name: place.identifier(&declared.name)?,
+        comment: declared.comment,
+        primary_key,
+        max_rejected,
+        csv: csv_of(&place, &declared.csv)?,
+        fields,
+        rest,
+        controls,
+        parent,
+    })
+}
+
+fn parent_of(place: &Place<'_>, declared: ParentDeclaration) -> Result<Parent> {
+    let inherit = declared
+        .inherit
+        .into_iter()
+        .map(|inherit| {
+            let column = match &inherit.column {
+                Some(column) => place.identifier(column)?,
+                None => Identifier::new(&snake_case(inherit.field.get_ref()))
+                    .map_err(|message| place.error(inherit.field.span().start, message))?,
+            };
+            Ok(InheritedColumn {
+                field: inherit.field.into_inner(),
+                column,
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Parent {
+        dataset: declared.dataset,
+        url_field: declared.url_field,
+        rows_field: declared.rows_field,
+        inherit,
+    })
+}
+
+fn field_of(place: &Place<'_>, declared: &Spanned<FieldDeclaration>) -> Result<Field> {
+    let field = declared.get_ref();
+    let at = field.name.span().start;
+    let wrong =
+        |message: String| place.error(at, format!("field `{}`: {message}", field.name.get_ref()));
+    let column = match &field.column {
+        Some(column) => place.identifier(column)?,
+        None => Identifier::new(&snake_case(field.name.get_ref())).map_err(wrong)?,
+    };
+    let given = [
+        ("precision", field.precision.is_some(), &[Type::Decimal][..]),
+        ("scale", field.scale.is_some(), &[Type::Decimal]),
+        ("min", field.min.is_some(), &[Type::Decimal, Type::Integer]),
+        ("max", field.max.is_some(), &[Type::Decimal, Type::Integer]),
+        ("unit", field.unit.is_some(), &[Type::Timestamp]),
+        ("values", field.values.is_some(), &[Type::Enum]),
+        ("also", field.also.is_some(), &[Type::Currency]),
+        ("max_length", field.max_length.is_some(), &[Type::Text]),
+    ];
+    for (key, is_given, allowed) in given {
+        if is_given && !allowed.contains(&field.kind) {
+            return Err(wrong(format!("`{key}` does not go with its type")));
+        }
+    }
+    let kind = match field.kind {
+        Type::Text => FieldType::Text {
+            max_length: field.max_length,
+        },
+        Type::Uuid => FieldType::Uuid,
+        Type::Url => FieldType::Url,
+        Type::Boolean => FieldType::Boolean,
+        Type::Currency => FieldType::Currency {
+            also: field.also.clone().unwrap_or_default(),
+        },
+        Type::Timestamp => FieldType::Timestamp {
+            unit: field
+                .unit
+                .ok_or_else(|| wrong("a timestamp needs `unit`: \"s\", \"ms\" or \"us\"".into()))?,
+        },
+        Type::Integer => {
+            let bound = |value: &Option<toml::Value>, default| match value {
+                None => Ok(default),
+                Some(toml::Value::Integer(number)) => Ok(*number),
+                Some(_) => Err(wrong(
+                    "`min` and `max` of an integer are whole numbers".into(),
+                )),
+            };
+            FieldType::Integer {
+                min: bound(&field.min, i64::MIN)?,
+                max: bound(&field.max, i64::MAX)?,
+            }
+        }
+        Type::Decimal => {
+            let (Some(precision), Some(scale)) = (field.precision, field.scale) else {
+                return Err(wrong("a decimal needs `precision` and `scale`".into()));
+            };
+            if !(1..=38).contains(&precision) || scale > precision {
+                return Err(wrong(
+                    "`precision` is 1 to 38 and `scale` at most `precision`".into(),
+                ));
+            }
+            let bound = |value: &Option<toml::Value>| match value {
+                None => Ok(None),
+                Some(value) => scaled(value, scale).map(Some).ok_or_else(|| {
+                    wrong(format!(
+                        "`min` and `max` are numbers in quotes with at most {scale} decimals"
+                    ))
+                }),
+            };
+            FieldType::Decimal {
+                precision,
+                scale,
+                min: bound(&field.min)?,
+                max: bound(&field.max)?,
+            }
+        }
+        Type::Enum => enum_of(field).map_err(wrong)?,
+    };
+    Ok(Field {
+        name: Arc::from(field.name.get_ref().as_str()),
+        column,
+        aliases: field.aliases.clone(),
+        kind,
+        required: field.required,
+        comment: field.comment.clone(),
+    })
+}
+
+fn enum_of(field: &FieldDeclaration) -> Result<FieldType, String> {
+    let table = field.values.as_ref().filter(|table| !table.is_empty());
+    let table = table.ok_or("an enum needs `values`, such as { 0 = \"Api Client\" }")?;
+    let values = table
+        .iter()
+        .map(|(code, meaning)| match meaning.as_str() {
+            Some(meaning) => Ok((code.clone(), meaning.to_owned())),
+            None => Err(format!("the meaning of `{code}` must be text")),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let numeric = values.iter().all(|(code, _)| {
+        code.parse::<u8>()
+            .is_ok_and(|number| number.to_string() == *code)
+    });
+    Ok(FieldType::Enum { values, numeric })
+}
+
+/// A bound in units of 10^-scale.
+fn scaled(value: &toml::Value, scale: u8) -> Option<i128> {
+    let mut number = match value {
+        toml::Value::Integer(number) => rust_decimal::Decimal::from(*number),
+        toml::Value::String(text) => rust_decimal::Decimal::from_str_exact(text)
+            .ok()?
+            .normalize(),
+        _ => return None,
+    };
+    if number.scale() > u32::from(scale) {
+        return None;
+    }
+    number = number.normalize();
+    number
+        .mantissa()
+        .checked_mul(10_i128.checked_pow(u32::from(scale) - number.scale())?)
+}
+
+fn check_names(
+    place: &Place<'_>,
+    declared: &[Spanned<FieldDeclaration>],
+    fields: &[Field],
+    rest: &Identifier,
+    parent: Option<&Parent>,
+) -> Result<()> {
+    let mut columns: Vec<&str> = vec![rest.as_str(), "batch_no", "file_id", "line"];
+    columns.extend(
+        parent
+            .iter()
+            .flat_map(|parent| parent.inherit.iter().map(|inherit| inherit.column.as_str())),
+    );
+    let mut names: Vec<&str> = Vec::new();
+    for (declared, field) in declared.iter().zip(fields) {
+        let at = declared.get_ref().name.span().start;
+        if columns.contains(&field.column.as_str()) {
+            return Err(place.error(at, format!("the column `{}` is there twice", field.column)));
+        }
+        columns.push(field.column.as_str());
+        for name in std::iter::once(&*field.name).chain(field.aliases.iter().map(String::as_str)) {
+            if names.contains(&name) {
+                return Err(place.error(at, format!("two fields are named `{name}`")));
+            }
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
+fn csv_of(place: &Place<'_>, declared: &CsvDeclaration) -> Result<CsvFormat> {
+    let delimiter = match &declared.delimiter {
+        None => b',',
+        Some(text) => match text.get_ref().as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => *byte,
+            _ => {
+                return Err(place.error(
+                    text.span().start,
+                    "`delimiter` is one ASCII character, such as \";\"",
+                ));
+            }
+        },
+    };
+    let encoding = match &declared.encoding {
+        None => None,
+        Some(label) if label.get_ref() == "auto" => None,
+        Some(label) => Some(
+            encoding_rs::Encoding::for_label(label.get_ref().as_bytes()).ok_or_else(|| {
+                place.error(
+                    label.span().start,
+                    format!(
+                        "`{}` is not an encoding of the WHATWG list (such as utf-8, gb18030)",
+                        label.get_ref()
+                    ),
+                )
+            })?,
+        ),
+    };
+    Ok(CsvFormat {
+        delimiter,
+        encoding,
+    })
+}
+
+fn max_rejected_of(place: &Place<'_>, declared: &Spanned<ShareOrCount>) -> Result<MaxRejected> {
+    let share = match declared.get_ref() {
+        ShareOrCount::Count(rows) => return Ok(MaxRejected::Rows(*rows)),
+        ShareOrCount::Share(share) => share,
+    };
+    let percent = share
+        .trim()
+        .strip_suffix('%')
+        .and_then(|text| rust_decimal::Decimal::from_str_exact(text.trim()).ok());
+    let ppm = percent
+        .map(|percent| (percent * rust_decimal::Decimal::from(10_000)).normalize())
+        .filter(|ppm| ppm.scale() == 0)
+        .and_then(|ppm| u32::try_from(ppm.mantissa()).ok())
+        .filter(|ppm| *ppm <= 1_000_000);
+    ppm.map(|ppm| MaxRejected::Share { ppm }).ok_or_else(|| {
+        place.error(
+            declared.span().start,
+            "`max_rejected` is a share from \"0%\" to \"100%\" with at most 4 decimals, or a number of rows",
+        )
+    })
+}
+
+/// `a + b = c`: sums of decimal or integer columns, nothing else, so that it is safe as SQL.
+fn control_of(
+    place: &Place<'_>,
+    declared: &ControlDeclaration,
+    fields: &[Field],
+) -> Result<RowControl> {
+    let rule = declared.rule.get_ref();
+    let wrong = |message: String| {
+        place.error(
+            declared.rule.span().start,
+            format!("control `{rule}`: {message}"),
+        )
+    };
+    let mut sides = rule.split('=');
+    let (Some(left), Some(right), None) = (sides.next(), sides.next(), sides.next()) else {
+        return Err(wrong("a rule is `sum = sum`".into()));
+    };
+    let side = |text: &str| {
+        let mut terms = Vec::new();
+        let mut negative = false;
+        let mut want_name = true;
+        for word in text
+            .replace('+', " + ")
+            .replace('-', " - ")
+            .split_whitespace()
+        {
+            match word {
+                "+" | "-" if !want_name || (terms.is_empty() && !negative) => {
+                    negative = word == "-";
+                    want_name = true;
+                }
+                name if want_name => {
+                    let known = fields.iter().find(|field| field.column.as_str() == name);
+                    let field =
+                        known.ok_or_else(|| wrong(format!("no field has the column `{name}`")))?;
+                    if !matches!(
+                        field.kind,
+                        FieldType::Decimal { .. } | FieldType::Integer { .. }
+                    ) {
+                        return Err(wrong(format!("`{name}` is not a number")));
+                    }
+                    terms.push((negative, field.column.clone()));
+                    negative = false;
+                    want_name = false;
+                }
+                _ => return Err(wrong("columns are joined by `+` or `-`".into())),
+            }
+        }
+        if terms.is_empty() || want_name {
+            Err(wrong("a side has no columns".into()))
+        } else {
+            Ok(terms)
+        }
+    };
+    Ok(RowControl {
+        name: declared.name.clone().unwrap_or_else(|| rule.clone()),
+        rule: rule.clone(),
+        left: side(left)?,
+        right: side(right)?,
+        enforce: declared.enforce,
+    })
+}
+
+/// `cardNegative` → `card_negative`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let mut column = String::with_capacity(name.len() + 4);
+    let mut previous_lower = false;
+    for c in name.trim().chars() {
+        if c.is_uppercase() && previous_lower {
+            column.push('_');
+        }
+        previous_lower = c.is_lowercase() || c.is_ascii_digit();
+        column.extend(c.to_lowercase());
+    }
+    column
+}

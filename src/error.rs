@@ -1,0 +1,308 @@
+//! What can go wrong with the machinery, and what the process says and returns for it.
+//!
+//! Bad *data* is never an [`Error`]: it is a [`Rejection`](crate::rejection::Rejection). An error names
+//! where it happened; its cause is its `source()`, and `main` prints the chain once.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How the process ends; the order is from best to worst, so that `max` picks what to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitStatus {
+    /// All is well, including "nothing to do".
+    Success,
+    /// Done, but the data needs a person: rows were rejected or a batch failed its checks.
+    Attention,
+    /// Incomplete for a passing reason: run again.
+    Incomplete,
+    /// Usage, configuration or an unexpected fault.
+    Fault,
+}
+
+impl ExitStatus {
+    /// The number a scheduler sees: 0, 1, 3 or 2.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Attention => 1,
+            Self::Incomplete => 3,
+            Self::Fault => 2,
+        }
+    }
+}
+
+/// Why a file could not be had, by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchKind {
+    /// Network trouble, a time-out, 408, 429 or 5xx: it may work later.
+    Passing,
+    /// The signature in the URL has run out (401, 403 or a store's "request has expired").
+    Expired,
+    /// The object is not there (404, 410).
+    Gone,
+    /// A rule of this program or its configuration forbids the address.
+    Refused,
+    /// The object changed while it was read.
+    Changed,
+    /// The answer is not what was announced: wrong length, broken compression, HTML, too large.
+    Malformed,
+}
+
+/// What the ledger calls a batch that could not be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedState {
+    /// The content or a rule is against it.
+    Failed,
+    /// A later run may load it.
+    Waiting,
+    /// Only a new announcement helps.
+    Expired,
+}
+
+/// The operator's view of one [`FetchKind`]: the policy table's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchPolicy {
+    /// Whether another attempt in this run makes sense.
+    pub retry: bool,
+    /// The ledger state of the batch.
+    pub state: FailedState,
+    /// What the process returns.
+    pub exit: ExitStatus,
+    /// What the operator can do.
+    pub hint: &'static str,
+}
+
+impl FetchKind {
+    /// The one table of what each kind of failure means.
+    #[must_use]
+    pub fn policy(self) -> FetchPolicy {
+        let row = |retry, state, exit, hint| FetchPolicy {
+            retry,
+            state,
+            exit,
+            hint,
+        };
+        match self {
+            Self::Passing => row(
+                true,
+                FailedState::Waiting,
+                ExitStatus::Incomplete,
+                "the source may recover: run again",
+            ),
+            Self::Expired => row(
+                false,
+                FailedState::Expired,
+                ExitStatus::Incomplete,
+                "the link no longer works: ask for the batch to be announced again",
+            ),
+            Self::Gone => row(
+                false,
+                FailedState::Expired,
+                ExitStatus::Incomplete,
+                "the object is not there: ask for the batch to be announced again",
+            ),
+            Self::Refused => row(
+                false,
+                FailedState::Failed,
+                ExitStatus::Fault,
+                "if the address is right, allow it under [download] in the configuration",
+            ),
+            Self::Changed => row(
+                false,
+                FailedState::Waiting,
+                ExitStatus::Incomplete,
+                "the object changed while it was read: run again",
+            ),
+            Self::Malformed => row(
+                false,
+                FailedState::Failed,
+                ExitStatus::Attention,
+                "look at what the provider sent, then ask for the batch to be announced again",
+            ),
+        }
+    }
+}
+
+/// A file that could not be fetched or read to its end.
+#[derive(Debug, Error)]
+#[error("{origin}: {message}")]
+pub struct FetchError {
+    /// Where it came from, without secrets.
+    pub origin: String,
+    /// What kind of trouble, see [`FetchKind::policy`].
+    pub kind: FetchKind,
+    /// What happened, without secrets and without the source's own text.
+    pub message: String,
+    /// The cause, if there is one whose text is safe to show.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A machinery failure. See the module's text.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// A configuration or contract file (or an environment variable) has a mistake.
+    #[error("{place}: {message}")]
+    Settings {
+        /// `file:line` or the variable's name.
+        place: String,
+        /// What is wrong.
+        message: String,
+        /// The nearest valid spelling or another way out.
+        hint: Option<String>,
+    },
+    /// An announcement can't be understood.
+    #[error("{origin}: {message}")]
+    Announcement {
+        /// The file or URL it came from, and the position in an array.
+        origin: String,
+        /// What is wrong, naming the field.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A file as a whole is not what its contract says; nothing of it is loaded.
+    #[error("{origin}: {message}")]
+    File {
+        /// The file, with a line where it helps.
+        origin: String,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A file could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The operating system refused something.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The warehouse file is not usable as it is.
+    #[error("warehouse {}: {message}", path.display())]
+    Warehouse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The engine failed on a statement.
+    #[error("DuckDB failed to {action}")]
+    Database {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The engine's error.
+        #[source]
+        source: Box<duckdb::Error>,
+    },
+    /// Another process holds the lock.
+    #[error("{} is held by {holder}", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, as it wrote itself down.
+        holder: String,
+    },
+    /// An invariant of this program broke: a defect, never the data's fault.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// An [`Error::Io`] for `action` on `path`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// An [`Error::Database`] for `action`.
+    pub fn database(action: &'static str) -> impl FnOnce(duckdb::Error) -> Self {
+        move |source| Self::Database {
+            action,
+            source: Box::new(source),
+        }
+    }
+
+    /// An [`Error::Usage`] without a hint.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// How a process that ends with this error exits.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Fetch(error) => error.kind.policy().exit,
+            Self::File { .. } => ExitStatus::Attention,
+            Self::Locked { .. } => ExitStatus::Incomplete,
+            Self::Usage { .. }
+            | Self::Settings { .. }
+            | Self::Announcement { .. }
+            | Self::Io { .. }
+            | Self::Warehouse { .. }
+            | Self::Database { .. }
+            | Self::Internal(_) => ExitStatus::Fault,
+        }
+    }
+
+    /// What the operator can do about it, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Fetch(error) => Some(error.kind.policy().hint),
+            Self::Usage { hint, .. }
+            | Self::Settings { hint, .. }
+            | Self::Announcement { hint, .. }
+            | Self::File { hint, .. }
+            | Self::Warehouse { hint, .. } => hint.as_deref(),
+            Self::Locked { .. } => Some("wait for it, or raise --lock-wait"),
+            Self::Internal(_) => Some("please report this with the command and its output"),
+            Self::Io { .. } | Self::Database { .. } => None,
+        }
+    }
+
+    /// The message and its causes, each said once, joined by `: `.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,8 @@
+//! redledger
+pub mod batch_no;
+pub mod config;
+pub mod contract;
+pub mod error;
+pub mod rejection;
+pub mod source_url;
+mod toml_file;

@@ -1,0 +1,143 @@
+//! A row that was not loaded, and why.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+/// Why a row was rejected. The texts are part of the public interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RejectionCode {
+    /// A required cell is empty.
+    MissingValue,
+    /// The row has another number of cells than the header.
+    FieldCount,
+    /// A cell holds bytes that are not text in the file's encoding.
+    InvalidUtf8,
+    /// A quote stands where CSV (RFC 4180, section 2) allows none, or is never closed.
+    InvalidQuoting,
+    /// Not a UUID.
+    InvalidUuid,
+    /// Not a whole number.
+    InvalidInteger,
+    /// Not a plain decimal number: exponent, thousands separator, currency sign, NaN, ….
+    InvalidDecimal,
+    /// More significant decimals than the contract's scale.
+    ExcessScale,
+    /// More digits before the point than the contract's precision leaves.
+    ExcessPrecision,
+    /// Not an epoch timestamp.
+    InvalidTimestamp,
+    /// An epoch timestamp in another unit than the contract's.
+    TimestampUnit,
+    /// A number outside the contract's or the column's bounds.
+    OutOfRange,
+    /// Not one of the values allowed.
+    NotAllowed,
+    /// Longer than the contract's limit.
+    TooLong,
+    /// Another row of the batch has the same primary key and other content.
+    DuplicateKey,
+    /// The row repeats the header.
+    RepeatedHeader,
+}
+
+impl RejectionCode {
+    /// Every code, in the order of the documentation.
+    pub const ALL: [Self; 16] = [
+        Self::MissingValue,
+        Self::FieldCount,
+        Self::InvalidUtf8,
+        Self::InvalidQuoting,
+        Self::InvalidUuid,
+        Self::InvalidInteger,
+        Self::InvalidDecimal,
+        Self::ExcessScale,
+        Self::ExcessPrecision,
+        Self::InvalidTimestamp,
+        Self::TimestampUnit,
+        Self::OutOfRange,
+        Self::NotAllowed,
+        Self::TooLong,
+        Self::DuplicateKey,
+        Self::RepeatedHeader,
+    ];
+
+    /// The code as the ledger stores it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingValue => "missing-value",
+            Self::FieldCount => "field-count",
+            Self::InvalidUtf8 => "invalid-utf8",
+            Self::InvalidQuoting => "invalid-quoting",
+            Self::InvalidUuid => "invalid-uuid",
+            Self::InvalidInteger => "invalid-integer",
+            Self::InvalidDecimal => "invalid-decimal",
+            Self::ExcessScale => "excess-scale",
+            Self::ExcessPrecision => "excess-precision",
+            Self::InvalidTimestamp => "invalid-timestamp",
+            Self::TimestampUnit => "timestamp-unit",
+            Self::OutOfRange => "out-of-range",
+            Self::NotAllowed => "not-allowed",
+            Self::TooLong => "too-long",
+            Self::DuplicateKey => "duplicate-key",
+            Self::RepeatedHeader => "repeated-header",
+        }
+    }
+}
+
+impl fmt::Display for RejectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is wrong with one cell. The message never holds the cell's value: it may reach a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellFault {
+    /// The kind of fault.
+    pub code: RejectionCode,
+    /// What was expected and what was found, for a person.
+    pub message: Cow<'static, str>,
+}
+
+impl CellFault {
+    /// A fault of kind `code`.
+    pub fn new(code: RejectionCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// A row that was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The file's id in the ledger.
+    pub file_id: i64,
+    /// 1-based physical line on which the record starts; for an inline list the 1-based position.
+    pub line: u64,
+    /// Offset of the record's first byte in the decoded text (for a UTF-8 file: in the file).
+    pub byte_offset: u64,
+    /// The contract's field, where one cell is at fault.
+    pub field: Option<Arc<str>>,
+    /// Why.
+    pub code: RejectionCode,
+    /// What was expected and found.
+    pub message: Cow<'static, str>,
+    /// The record as delivered; bytes that are not UTF-8 appear as `\xNN`.
+    pub record: String,
+}
+
+/// A record's bytes as text, with bytes that are not UTF-8 written as `\xNN`.
+#[must_use]
+pub fn raw_text(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02X}");
+        }
+    }
+    text
+}

@@ -1,0 +1,120 @@
+//! A URL whose secrets can't be printed by accident.
+
+use std::fmt;
+
+use reqwest::Url;
+
+/// The address of a file, as announced.
+///
+/// `Display` and `Debug` leave out the query, the fragment and any user name or password: presigned
+/// URLs carry their signature in the query. [`SourceUrl::secret`] is the one way to the whole.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SourceUrl(Url);
+
+impl SourceUrl {
+    /// Parses an absolute URL.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, without repeating the value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text.trim()).map_err(|error| format!("not a URL ({error})"))?;
+        match url.scheme() {
+            "http" | "https" if url.host().is_some() => Ok(Self(url)),
+            "file" => Ok(Self(url)),
+            other => Err(format!(
+                "a URL with scheme `{other}` where https was expected"
+            )),
+        }
+    }
+
+    /// The whole URL, secrets included: for the request itself and for nothing that is kept or shown.
+    #[must_use]
+    pub fn secret(&self) -> &Url {
+        &self.0
+    }
+
+    /// The path's last segment, for messages and progress.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0
+            .path()
+            .rsplit('/')
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("(no name)")
+    }
+}
+
+/// `text` up to its query or fragment and without credentials: how a URL is stored in a table.
+///
+/// A pure text operation on what was delivered, so that nothing else about it changes.
+#[must_use]
+pub fn without_secrets(text: &str) -> std::borrow::Cow<'_, str> {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let text = &text[..end];
+    let Some(scheme_end) = text.find("://").map(|at| at + 3) else {
+        return text.into();
+    };
+    let authority_end = text[scheme_end..]
+        .find('/')
+        .map_or(text.len(), |at| scheme_end + at);
+    match text[scheme_end..authority_end].rfind('@') {
+        Some(at) => format!("{}{}", &text[..scheme_end], &text[scheme_end + at + 1..]).into(),
+        None => text.into(),
+    }
+}
+
+impl fmt::Display for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_secrets(self.0.as_str()))
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SourceUrl, without_secrets};
+
+    #[test]
+    fn what_is_printed_holds_no_secret() {
+        let url =
+            SourceUrl::parse("https://user:pass@store.example.com/a/b.csv?X-Amz-Signature=abc#f")
+                .expect("a URL");
+        assert_eq!(url.to_string(), "https://store.example.com/a/b.csv");
+        assert_eq!(
+            format!("{url:?}"),
+            "SourceUrl(https://store.example.com/a/b.csv)"
+        );
+        assert_eq!(url.secret().query(), Some("X-Amz-Signature=abc"));
+        assert_eq!(url.file_name(), "b.csv");
+    }
+
+    #[test]
+    fn stored_urls_keep_everything_but_secrets() {
+        assert_eq!(without_secrets("https://h/x.csv?s=1"), "https://h/x.csv");
+        assert_eq!(
+            without_secrets("https://u:p@h/x@y.csv"),
+            "https://h/x@y.csv"
+        );
+        assert_eq!(without_secrets("https://u:p@h"), "https://h");
+        assert_eq!(without_secrets("/plain/path.csv#x"), "/plain/path.csv");
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        for text in [
+            "ftp://h/x",
+            "data:text/plain,x",
+            "x.csv",
+            "https://",
+            "javascript:1",
+        ] {
+            assert!(SourceUrl::parse(text).is_err(), "{text} was taken");
+        }
+    }
+}
