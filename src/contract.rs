@@ -4,8 +4,11 @@
 //! types have their bounds. Source names are what the provider writes; columns are what the warehouse has.
 
 mod declaration;
+mod layout;
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+
+pub use self::layout::Layout;
 
 use crate::error::{Error, Result};
 

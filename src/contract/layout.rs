@@ -1,0 +1,69 @@
+//! How one file's header lies on its contract.
+
+use std::sync::Arc;
+
+use super::Contract;
+use crate::error::{Error, Result};
+
+/// Which column of a file holds which field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// For each field of the contract its column in the file, if the file has it.
+    pub fields: Vec<Option<usize>>,
+    /// Columns that no field declares, with the name they are kept under.
+    pub rest: Vec<(usize, Arc<str>)>,
+    /// The header's cells.
+    pub header: Vec<String>,
+}
+
+impl Contract {
+    /// Lays a header on the contract: by name or alias, trimmed, in any order.
+    ///
+    /// # Errors
+    /// [`Error::File`] when a required field is missing or one is there twice, showing what was found.
+    pub fn layout(&self, origin: &str, header: &[String]) -> Result<Layout> {
+        let refuse = |message: String, hint: Option<String>| Error::File { origin: origin.to_owned(), message, hint };
+        let shown = || header.iter().map(|cell| format!("`{cell}`")).collect::<Vec<_>>().join(", ");
+        let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
+        let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
+        for (column, cell) in header.iter().enumerate() {
+            if let Some(field) = self.field_for_header(cell) {
+                if let Some(first) = fields[field].replace(column) {
+                    let name = &self.fields[field].name;
+                    return Err(refuse(
+                        format!(
+                            "the header has the field `{name}` twice, in columns {} and {}: {}",
+                            first + 1,
+                            column + 1,
+                            shown()
+                        ),
+                        None,
+                    ));
+                }
+                continue;
+            }
+            let name: Arc<str> = if cell.is_empty() { format!("column_{}", column + 1).into() } else { cell.as_str().into() };
+            if rest.iter().any(|(_, other)| *other == name) {
+                return Err(refuse(format!("the header has the column `{name}` twice: {}", shown()), None));
+            }
+            rest.push((column, name));
+        }
+        let missing: Vec<&str> = self
+            .fields
+            .iter()
+            .zip(&fields)
+            .filter(|(field, column)| field.required && column.is_none())
+            .map(|(field, _)| &*field.name)
+            .collect();
+        if !missing.is_empty() {
+            return Err(refuse(
+                format!("the header lacks {} of dataset `{}`; found {}", missing.join(", "), self.name, shown()),
+                Some(format!(
+                    "if the provider renamed a column, add the new name to `aliases` in a contract of your own (see `redledger datasets show {}`)",
+                    self.name
+                )),
+            ));
+        }
+        Ok(Layout { fields, rest, header: header.to_vec() })
+    }
+}

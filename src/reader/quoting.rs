@@ -1,0 +1,77 @@
+//! Whether a record's quotes stand where RFC 4180 (section 2, points 5 to 7) allows them.
+
+use crate::rejection::RejectionCode;
+
+/// What is wrong with a record's structure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StructureFault {
+    /// 0-based cell, where one is at fault.
+    pub(super) cell: Option<usize>,
+    pub(super) code: RejectionCode,
+    pub(super) message: String,
+}
+
+/// Checks one record, given without its line break.
+///
+/// csv-core would read on in every one of these cases: it takes a quote inside an unquoted cell as text,
+/// glues text after a closing quote to the cell, and lets an open quote run to the end of the file.
+pub(super) fn fault(record: &[u8], delimiter: u8) -> Option<StructureFault> {
+    let fault = |cell, message: &str| {
+        Some(StructureFault { cell: Some(cell), code: RejectionCode::InvalidQuoting, message: message.into() })
+    };
+    let mut at = 0;
+    for cell in 0.. {
+        if record.get(at) == Some(&b'"') {
+            at += 1;
+            loop {
+                match memchr::memchr(b'"', &record[at..]) {
+                    None => return fault(cell, "a quote is opened and never closed"),
+                    Some(quote) => at += quote + 1,
+                }
+                if record.get(at) != Some(&b'"') {
+                    break;
+                }
+                at += 1;
+            }
+            if record.get(at).is_some_and(|next| *next != delimiter) {
+                return fault(cell, "text after a closing quote");
+            }
+        } else {
+            let length = memchr::memchr(delimiter, &record[at..]).unwrap_or(record.len() - at);
+            if memchr::memchr(b'"', &record[at..at + length]).is_some() {
+                return fault(cell, "a quote inside a cell that is not quoted");
+            }
+            at += length;
+        }
+        if at >= record.len() {
+            return None;
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault;
+
+    #[test]
+    fn quotes_are_allowed_only_around_cells_and_doubled_within() {
+        for good in ["a,b", "\"a\",b", "a,\"b\"", "\"a \"\" b\",c", "\"\",\"\"", "\"a,b\nc\",d", "", ",", "\"\"\"\"", "a,\"\","] {
+            assert_eq!(fault(good.as_bytes(), b','), None, "{good}");
+        }
+        for (bad, cell) in [
+            ("a\"b,c", 0),
+            ("a,b\"", 1),
+            ("a, \"b\"", 1),
+            ("\"a\"b,c", 0),
+            ("\"a\" ,c", 0),
+            ("\"a,b", 0),
+            ("x,\"a\nb,c", 1),
+            ("x,\"a\"\"", 1),
+            ("\"", 0),
+        ] {
+            assert_eq!(fault(bad.as_bytes(), b',').and_then(|fault| fault.cell), Some(cell), "{bad}");
+        }
+    }
+}

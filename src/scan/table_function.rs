@@ -1,0 +1,127 @@
+//! Registering scans with DuckDB.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use duckdb::{
+    Connection,
+    core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId},
+    vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab},
+};
+
+use super::{Scan, vector::Columns};
+use crate::{
+    contract::FieldType,
+    error::{Error, Result},
+};
+
+/// The table function's name; its argument is the number [`ScanRegistry::add`] returns.
+pub const FUNCTION: &str = "redledger_scan";
+/// DuckDB plans a parallel insert only when it expects more than one row group (122,880 rows).
+const MANY_ROWS: u64 = 1_000_000;
+
+type Scans = Arc<Mutex<HashMap<i64, Arc<Scan>>>>;
+
+/// The scans that a connection's SQL can name.
+#[derive(Clone, Default)]
+pub struct ScanRegistry(Scans);
+
+impl ScanRegistry {
+    /// Registers the table function with `connection`, once.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine refuses it.
+    pub fn register(connection: &Connection) -> Result<Self> {
+        let registry = Self::default();
+        connection
+            .register_table_function_with_extra_info::<ScanFunction, Scans>(FUNCTION, &registry.0)
+            .map_err(Error::database("register the table function"))?;
+        Ok(registry)
+    }
+
+    /// Makes `scan` available; returns the function's argument.
+    #[must_use]
+    pub fn add(&self, scan: Arc<Scan>) -> i64 {
+        let mut scans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = scans.keys().max().map_or(1, |last| last + 1);
+        scans.insert(id, scan);
+        id
+    }
+
+    /// Forgets it. Its channel closes with it, which stops the senders.
+    pub fn remove(&self, id: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+struct ScanFunction;
+
+struct Bound(Arc<Scan>);
+
+impl VTab for ScanFunction {
+    type BindData = Bound;
+    type InitData = ();
+
+    fn bind(bind: &BindInfo) -> Result<Bound, Box<dyn StdError>> {
+        let scan = scan_named(bind)?;
+        for (name, kind) in &scan.names {
+            bind.add_result_column(name, logical_type(kind));
+        }
+        let text = LogicalTypeHandle::from(LogicalTypeId::Varchar);
+        bind.add_result_column(&scan.rest, LogicalTypeHandle::map(&text, &text));
+        bind.add_result_column("file_id", LogicalTypeId::Bigint.into());
+        bind.add_result_column("line", LogicalTypeId::Bigint.into());
+        bind.set_cardinality(scan.expected_rows.unwrap_or(MANY_ROWS), false);
+        Ok(Bound(scan))
+    }
+
+    fn init(init: &InitInfo) -> Result<(), Box<dyn StdError>> {
+        init.set_max_threads(threads_of(init) as u64);
+        Ok(())
+    }
+
+    fn func(function: &TableFunctionInfo<Self>, output: &mut DataChunkHandle) -> Result<(), Box<dyn StdError>> {
+        let Bound(scan) = function.get_bind_data();
+        let columns = Columns::new(output);
+        let rows = scan.fill(&columns)?;
+        columns.set_len(rows);
+        Ok(())
+    }
+
+    fn parameters() -> Option<Vec<LogicalTypeHandle>> {
+        Some(vec![LogicalTypeId::Bigint.into()])
+    }
+}
+
+#[allow(unsafe_code)]
+fn scan_named(bind: &BindInfo) -> Result<Arc<Scan>, Box<dyn StdError>> {
+    let id = bind.get_parameter(0).to_int64();
+    // SAFETY: the function is registered with `Scans` as its extra info, which DuckDB keeps alive.
+    let scans = unsafe { &*bind.get_extra_info::<Scans>() };
+    let scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
+    scans.get(&id).cloned().ok_or_else(|| format!("{FUNCTION}({id}) is not running").into())
+}
+
+#[allow(unsafe_code)]
+fn threads_of(init: &InitInfo) -> usize {
+    // SAFETY: `bind` has returned `Bound`, which DuckDB keeps alive for the statement.
+    let Bound(scan) = unsafe { &*init.get_bind_data::<Bound>() };
+    scan.threads
+}
+
+fn logical_type(kind: &FieldType) -> LogicalTypeHandle {
+    match kind {
+        FieldType::Decimal { precision, scale, .. } => LogicalTypeHandle::decimal(*precision, *scale),
+        FieldType::Text { .. } | FieldType::Currency { .. } | FieldType::Url | FieldType::Enum { numeric: false, .. } => {
+            LogicalTypeId::Varchar.into()
+        }
+        FieldType::Uuid => LogicalTypeId::Uuid.into(),
+        FieldType::Integer { .. } => LogicalTypeId::Bigint.into(),
+        FieldType::Timestamp { .. } => LogicalTypeId::Timestamp.into(),
+        FieldType::Enum { numeric: true, .. } => LogicalTypeId::UTinyint.into(),
+        FieldType::Boolean => LogicalTypeId::Boolean.into(),
+    }
+}
