@@ -1,0 +1,394 @@
+//! Text as delivered, URLs, and the wrappings that spreadsheets put around ids.
+
+use reqwest::Url;
+
+use crate::rejection::{CellFault, RejectionCode};
+
+use super::trimmed;
+
+/// A cell's text, byte for byte as delivered: nothing is trimmed or normalized.
+///
+/// `max_length` counts characters (Unicode scalar values), as DuckDB's `length` does.
+///
+/// # Errors
+/// `invalid-utf8` with the position of the first wrong byte, `not-allowed` for a NUL character,
+/// `too-long` beyond `max_length`.
+#[inline]
+pub fn text(cell: &[u8], max_length: Option<usize>) -> Result<&str, CellFault> {
+    let text = utf8(cell)?;
+    if memchr::memchr(0, cell).is_some() {
+        return Err(CellFault::new(
+            RejectionCode::NotAllowed,
+            "a NUL character, which text can't hold",
+        ));
+    }
+    // A text has at most as many characters as bytes.
+    match max_length {
+        Some(most) if text.len() > most => within(text, most),
+        _ => Ok(text),
+    }
+}
+
+#[inline]
+fn utf8(cell: &[u8]) -> Result<&str, CellFault> {
+    simdutf8::compat::from_utf8(cell).map_err(|error| invalid_utf8(error.valid_up_to()))
+}
+
+#[cold]
+fn invalid_utf8(position: usize) -> CellFault {
+    CellFault::new(
+        RejectionCode::InvalidUtf8,
+        format!("byte {} of the cell is not UTF-8", position + 1),
+    )
+}
+
+fn within(text: &str, most: usize) -> Result<&str, CellFault> {
+    match text.chars().count() {
+        length if length > most => Err(CellFault::new(
+            RejectionCode::TooLong,
+            format!("{length} characters where {most} are allowed"),
+        )),
+        _ => Ok(text),
+    }
+}
+
+/// A cell's text if the whole of it is an absolute `http` or `https` URL; spaces around it are left out.
+///
+/// What a request would be made for is what is stored: forms that URL parsers repair on the way
+/// (`https:\\host`, `https:///host`, a tab or line break inside) are rejected, also because the text
+/// operation that strips credentials (`source_url::without_secrets`) would look for them in the wrong
+/// place. The result still holds its secrets.
+///
+/// # Errors
+/// `invalid-utf8`, or `not-allowed` for anything that is not such a URL.
+pub fn url(cell: &[u8]) -> Result<&str, CellFault> {
+    let text = utf8(trimmed(cell))?;
+    let Some(rest) = after_scheme(text) else {
+        return Err(not_a_url("no http:// or https:// and host at its start"));
+    };
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(not_a_url("a control character in it"));
+    }
+    if text.contains('\\') {
+        return Err(not_a_url("a backslash in it"));
+    }
+    if has_plain_host(rest) {
+        return Ok(text);
+    }
+    match Url::parse(text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(not_a_url(&error.to_string())),
+    }
+}
+
+#[cold]
+fn not_a_url(why: &str) -> CellFault {
+    CellFault::new(
+        RejectionCode::NotAllowed,
+        format!("not an absolute http or https URL: {why}"),
+    )
+}
+
+/// What follows `http://` or `https://`, unless that is a slash or nothing.
+#[inline]
+fn after_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    let http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
+    (http && !rest.is_empty() && !rest.starts_with('/')).then_some(rest)
+}
+
+/// Whether the URL has a host that no parser can object to, so that parsing (which allocates) tells nothing
+/// new: letters, digits and hyphens between single dots, the last label begins with a letter (or it could
+/// be a broken IPv4 address), none is Punycode, and no port or credentials.
+///
+/// After such a host anything is a path, a query or a fragment (WHATWG URL Standard, section 4.4).
+fn has_plain_host(rest: &str) -> bool {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let mut last_begins_with_letter = false;
+    for label in rest[..end].split('.') {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let punycode = label
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+        if label.is_empty() || !label.bytes().all(plain) || punycode {
+            return false;
+        }
+        last_begins_with_letter = label.as_bytes()[0].is_ascii_alphabetic();
+    }
+    last_begins_with_letter
+}
+
+/// The id inside a spreadsheet's wrapping, if that is what a cell is; `None` leaves the cell alone.
+///
+/// People keep a spreadsheet from eating leading zeros by writing `="0001234"`, or by a tab or an
+/// apostrophe before the id. Text must not be touched otherwise: `'s-Hertogenbosch` is a town and
+/// `=SUM(A1)` somebody's text. So the inside has to be a non-empty run of ASCII letters, digits, `_`, `.`
+/// and `-`; after a tab or an apostrophe, which mean less than `="…"`, it has to begin with a digit or be
+/// a UUID as well.
+///
+/// ```
+/// use redledger::normalize::unwrap_spreadsheet;
+/// assert_eq!(unwrap_spreadsheet(b"=\"0001234\""), Some(&b"0001234"[..]));
+/// assert_eq!(unwrap_spreadsheet(b"'s-Hertogenbosch"), None);
+/// ```
+#[inline]
+#[must_use]
+pub fn unwrap_spreadsheet(cell: &[u8]) -> Option<&[u8]> {
+    match cell.first() {
+        Some(b'=' | b'\t' | b'\'') => unwrap(cell),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn unwrap(cell: &[u8]) -> Option<&[u8]> {
+    let inner = match cell {
+        [b'=', b'"', inner @ .., b'"'] => inner,
+        [b'\t' | b'\'', inner @ ..]
+            if inner.first().is_some_and(u8::is_ascii_digit) || super::uuid(inner).is_ok() =>
+        {
+            inner
+        }
+        _ => return None,
+    };
+    let in_id = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+    (!inner.is_empty() && inner.iter().all(in_id)).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reqwest::Url;
+
+    use super::{text, unwrap_spreadsheet, url};
+    use crate::rejection::RejectionCode::{InvalidUtf8, NotAllowed, TooLong};
+
+    #[test]
+    fn text_comes_back_byte_for_byte() {
+        for cell in [
+            "",
+            " ",
+            "  two  ",
+            "\ttab\t",
+            "账户名称",
+            "e\u{301}",
+            "\u{feff}bom",
+            "a\r\nb",
+            "'s-Hertogenbosch",
+            "=SUM(A1)",
+            "-",
+            "NULL",
+            "🦀",
+        ] {
+            assert_eq!(text(cell.as_bytes(), None), Ok(cell));
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_says_where() {
+        let long = [&[b'a'; 200][..], b"\xFF"].concat();
+        for (cell, message) in [
+            (&b"\xFF"[..], "byte 1 of the cell is not UTF-8"),
+            (b"caf\xE9", "byte 4 of the cell is not UTF-8"),
+            (b"ok\xC0\x80", "byte 3 of the cell is not UTF-8"),
+            (b"\xED\xA0\x80", "byte 1 of the cell is not UTF-8"),
+            (&long, "byte 201 of the cell is not UTF-8"),
+        ] {
+            let fault = text(cell, None).expect_err("not UTF-8");
+            assert_eq!((fault.code, &*fault.message), (InvalidUtf8, message));
+        }
+    }
+
+    #[test]
+    fn a_nul_is_not_text() {
+        for cell in [&b"\0"[..], b"a\0b", b"ab\0"] {
+            let fault = text(cell, None).expect_err("a NUL");
+            assert_eq!(fault.code, NotAllowed);
+            assert!(fault.message.starts_with("a NUL character"));
+        }
+    }
+
+    #[test]
+    fn length_counts_characters() {
+        assert_eq!(text("账户".as_bytes(), Some(2)), Ok("账户"));
+        assert_eq!(text(b"", Some(0)), Ok(""));
+        let fault = text("账户名".as_bytes(), Some(2)).expect_err("too long");
+        assert_eq!(
+            (fault.code, &*fault.message),
+            (TooLong, "3 characters where 2 are allowed")
+        );
+        assert!(text(b"a", Some(0)).is_err());
+    }
+
+    #[test]
+    fn absolute_http_urls_are_taken_whole() {
+        for cell in [
+            "https://store.example.com/a/b.csv?X-Amz-Signature=abc#f",
+            "http://h",
+            "HTTPS://H.example/",
+            "https://h?q",
+            "https://h.example:8443/x",
+            "https://user:pass@h.example/x@y.csv",
+            "https://127.0.0.1:8080/x",
+            "https://[::1]/x",
+            "https://例子.测试/账单.csv",
+            "https://h.example/negative bill.csv",
+            "https://my_bucket.example.com/x",
+        ] {
+            assert_eq!(url(cell.as_bytes()), Ok(cell));
+        }
+        assert_eq!(url(b"  https://h/x "), Ok("https://h/x"));
+    }
+
+    #[test]
+    fn anything_else_is_not_a_url() {
+        for cell in [
+            "",
+            " ",
+            "-",
+            "/plain/path.csv",
+            "//h/x",
+            "h.example/x",
+            "https:",
+            "https://",
+            "https:/h/x",
+            "https:///h/x",
+            "https:\\\\h\\x",
+            "https://h\\x",
+            "https:h",
+            "ftp://h/x",
+            "file:///x",
+            "data:text/plain,x",
+            "javascript:1",
+            "https://?x",
+            "https://:80/",
+            "https://h:port/",
+            "https://h:99999/",
+            "https://h h/",
+            "https://1.2.3.999/",
+            "https://h.1x.0x",
+            "https://u:p@/x",
+            "https://h/a\tb",
+            "https://h/a\nb",
+            "\thttps://h/",
+            "see https://h/x",
+            "https://xn--a/",
+            "https://h%00/",
+            "https://<h>/",
+        ] {
+            let fault = url(cell.as_bytes()).expect_err(cell);
+            assert_eq!(fault.code, NotAllowed, "{cell:?}");
+        }
+        assert_eq!(
+            url(b"https://h/\xFF").map_err(|fault| fault.code),
+            Err(InvalidUtf8)
+        );
+    }
+
+    #[test]
+    fn faults_of_urls_hold_nothing_of_them() {
+        let fault = url(b"https://user:secret@h:port/x?token=abc").expect_err("no port");
+        assert_eq!(
+            fault.message,
+            "not an absolute http or https URL: invalid port number"
+        );
+    }
+
+    #[test]
+    fn spreadsheet_wrappings_of_ids_are_removed() {
+        let uuid = "f36da01f-9abd-4d9d-80c7-02af85c822a8";
+        for (cell, inner) in [
+            ("=\"0001234\"", "0001234"),
+            ("=\"AB-12_3.4\"", "AB-12_3.4"),
+            ("=\"-5\"", "-5"),
+            ("'0001234", "0001234"),
+            ("\t0001234", "0001234"),
+            (&format!("'{uuid}"), uuid),
+            (&format!("\t{uuid}"), uuid),
+            (&format!("=\"{uuid}\""), uuid),
+        ] {
+            assert_eq!(
+                unwrap_spreadsheet(cell.as_bytes()),
+                Some(inner.as_bytes()),
+                "{cell:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_text_is_left_alone() {
+        for cell in [
+            "",
+            "0001234",
+            "=",
+            "=\"",
+            "=\"\"",
+            "='1'",
+            "=SUM(A1)",
+            "=1+1",
+            "=\"a b\"",
+            "=\"a\"&\"b\"",
+            "=\"账户\"",
+            "=\"1\" ",
+            " =\"1\"",
+            "=\"=\"1\"\"",
+            "'",
+            "'s-Hertogenbosch",
+            "'t Hof",
+            "'90s kids",
+            "''1",
+            "'1'",
+            "\t",
+            "\tname",
+            "\t\t1",
+            "'-5",
+            "\t1\t",
+            "\"0001234\"",
+            "\u{2018}0001234",
+            "' 1",
+            "\t1,5",
+        ] {
+            assert_eq!(unwrap_spreadsheet(cell.as_bytes()), None, "{cell:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_what_the_standard_library_takes(cell in prop::collection::vec(any::<u8>(), 0..96)) {
+            let reference = std::str::from_utf8(&cell).ok().filter(|text| !text.contains('\0'));
+            prop_assert_eq!(text(&cell, None).ok(), reference);
+        }
+
+        #[test]
+        fn no_bytes_panic(cell in prop::collection::vec(any::<u8>(), 0..64), most: usize) {
+            let _ = (text(&cell, Some(most)), url(&cell), unwrap_spreadsheet(&cell));
+        }
+
+        #[test]
+        fn every_url_taken_can_be_parsed(
+            cell in r"(https?|HTTP|ftp)://[a-zA-Z0-9.xn:@%\[\]_ é-]{0,20}[/?#]?\PC{0,8}"
+        ) {
+            if let Ok(text) = url(cell.as_bytes()) {
+                let parsed = Url::parse(text).expect("taken");
+                prop_assert!(parsed.has_host() && ["http", "https"].contains(&parsed.scheme()));
+            }
+        }
+
+        #[test]
+        fn plain_hosts_are_parsed_as_they_are_written(
+            host in r"([a-z0-9x-]{1,8}\.){0,3}[a-z0-9x-]{1,8}"
+        ) {
+            let text = format!("https://{host}/x");
+            prop_assert_eq!(url(text.as_bytes()).is_ok(), Url::parse(&text).is_ok());
+        }
+
+        #[test]
+        fn only_the_wrapping_is_removed(cell in "(=\"|'|\t)?[0-9A-Za-z_.' -]{0,12}\"?") {
+            if let Some(inner) = unwrap_spreadsheet(cell.as_bytes()) {
+                let inner = std::str::from_utf8(inner).expect("ASCII");
+                let wrapped = [format!("=\"{inner}\""), format!("'{inner}"), format!("\t{inner}")];
+                prop_assert!(wrapped.contains(&cell));
+            }
+        }
+    }
+}
