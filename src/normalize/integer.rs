@@ -15,14 +15,14 @@ pub(super) enum Digits {
     /// All digits, but more than 19 that count.
     TooMany,
     /// Empty, or something else than digits.
-    NotDigits,
+    Other,
 }
 
 /// The value of a run of ASCII digits; leading zeros don't count.
 #[inline]
 pub(super) fn digits(text: &[u8]) -> Digits {
     if text.is_empty() {
-        return Digits::NotDigits;
+        return Digits::Other;
     }
     if text.len() > MAX_DIGITS {
         return many_digits(text);
@@ -32,13 +32,13 @@ pub(super) fn digits(text: &[u8]) -> Digits {
     for eight in eights {
         match eight_digits(*eight) {
             Some(next) => value = value * 100_000_000 + next,
-            None => return Digits::NotDigits,
+            None => return Digits::Other,
         }
     }
     for byte in rest {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return Digits::NotDigits;
+            return Digits::Other;
         }
         value = value * 10 + u64::from(digit);
     }
@@ -48,7 +48,7 @@ pub(super) fn digits(text: &[u8]) -> Digits {
 #[cold]
 fn many_digits(text: &[u8]) -> Digits {
     if !text.iter().all(u8::is_ascii_digit) {
-        return Digits::NotDigits;
+        return Digits::Other;
     }
     match without_leading_zeros(text) {
         [] => Digits::Value(0),
@@ -89,7 +89,7 @@ pub fn integer(cell: &[u8], min: i64, max: i64) -> Result<i64, CellFault> {
         Digits::Value(value) if negative => 0_i64.checked_sub_unsigned(value),
         Digits::Value(value) => i64::try_from(value).ok(),
         Digits::TooMany => None,
-        Digits::NotDigits => {
+        Digits::Other => {
             return Err(CellFault::new(
                 RejectionCode::InvalidInteger,
                 "not a whole number: a sign and digits, no point, exponent or separator",
@@ -222,7 +222,7 @@ mod tests {
             prop_oneof![9 => b'0'..=b'9', 1 => any::<u8>()], 0..28
         )) {
             let all_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-            prop_assert_eq!(digits(&text) != Digits::NotDigits, all_digits);
+            prop_assert_eq!(digits(&text) != Digits::Other, all_digits);
         }
 
         #[test]

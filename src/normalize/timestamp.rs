@@ -72,7 +72,7 @@ fn fault(number: &[u8], unit: TimeUnit) -> CellFault {
         rest => (false, rest),
     };
     let value = match digits(number) {
-        Digits::NotDigits => {
+        Digits::Other => {
             return CellFault::new(
                 RejectionCode::InvalidTimestamp,
                 format!(
