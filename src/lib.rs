@@ -4,6 +4,8 @@ pub mod config;
 pub mod contract;
 pub mod error;
 pub mod normalize;
+pub mod reader;
 pub mod rejection;
+pub mod scan;
 pub mod source_url;
 mod toml_file;

@@ -96,7 +96,10 @@ where
             csv,
             record: ByteRecord::new(),
             options,
-            header: Header { cells: Vec::new(), raw: String::new() },
+            header: Header {
+                cells: Vec::new(),
+                raw: String::new(),
+            },
             header_cells: ByteRecord::new(),
             line: 1,
             after_cr: false,
@@ -136,7 +139,10 @@ where
             return Err(self.file_error("the file is empty where a header row was expected", None));
         };
         let raw = &self.csv.get_ref().text()[start..end];
-        let raw = raw.strip_prefix("\u{feff}".as_bytes()).unwrap_or(raw).to_vec();
+        let raw = raw
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(raw)
+            .to_vec();
         match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'<') => {
                 return Err(self.file_error(
@@ -157,7 +163,10 @@ where
         }
         if self.record.len() > MAX_COLUMNS {
             return Err(self.file_error(
-                &format!("{} columns where at most {MAX_COLUMNS} are allowed", self.record.len()),
+                &format!(
+                    "{} columns where at most {MAX_COLUMNS} are allowed",
+                    self.record.len()
+                ),
                 None,
             ));
         }
@@ -167,11 +176,22 @@ where
                 Some("set [csv] encoding in the dataset's contract"),
             ));
         };
-        let cell = |cell: &[u8]| raw_text(cell).trim_start_matches('\u{feff}').trim().to_owned();
-        self.header = Header { cells: self.record.iter().map(cell).collect(), raw };
+        let cell = |cell: &[u8]| {
+            raw_text(cell)
+                .trim_start_matches('\u{feff}')
+                .trim()
+                .to_owned()
+        };
+        self.header = Header {
+            cells: self.record.iter().map(cell).collect(),
+            raw,
+        };
         self.header_cells = self.record.clone();
         self.records = 0;
-        let consumed = self.csv.get_ref().offset_in_text(self.csv.position().byte());
+        let consumed = self
+            .csv
+            .get_ref()
+            .offset_in_text(self.csv.position().byte());
         self.csv.get_mut().release_to(consumed, &mut Vec::new());
         Ok(())
     }
@@ -185,13 +205,25 @@ where
         let width = self.header_cells.len();
         let mut consumed = 0;
         while chunk.records.len() + chunk.faulty.len() < CHUNK_RECORDS && consumed < CHUNK_BYTES {
-            let Some(Located { start, end, line, quoted }) = self.next_record().await? else { break };
+            let Some(Located {
+                start,
+                end,
+                line,
+                quoted,
+            }) = self.next_record().await?
+            else {
+                break;
+            };
             let window = self.csv.get_ref();
             let raw = &window.text()[start..end];
             consumed = window.offset_in_text(self.csv.position().byte());
             let byte_offset = window.base() + start as u64;
 
-            let fault = if quoted { quoting::fault(raw, self.options.delimiter) } else { None };
+            let fault = if quoted {
+                quoting::fault(raw, self.options.delimiter)
+            } else {
+                None
+            };
             let fault = fault.or_else(|| self.structure_fault(width));
             if let Some(fault) = fault {
                 self.records += push_faulty(chunk, raw, start, line, byte_offset, &fault);
@@ -212,7 +244,8 @@ where
         let found = self.record.len();
         if found == width {
             let first = self.record.get(0);
-            if first == self.header_cells.get(0) && self.record.iter().eq(self.header_cells.iter()) {
+            if first == self.header_cells.get(0) && self.record.iter().eq(self.header_cells.iter())
+            {
                 return Some(quoting::StructureFault {
                     cell: None,
                     code: RejectionCode::RepeatedHeader,
@@ -255,7 +288,11 @@ where
         self.ended_with_line_break = matches!(text[start..].last(), Some(b'\r' | b'\n'));
         if self.ended_with_line_break {
             // Where an open quote ends the file on a line break inside its cell, the record is faulty anyway.
-            end -= if text[start..].ends_with(b"\r\n") { 2 } else { 1 };
+            end -= if text[start..].ends_with(b"\r\n") {
+                2
+            } else {
+                1
+            };
             self.line += 1;
         }
         let quoted = memchr::memchr(b'"', &text[start..end]).is_some();
@@ -263,7 +300,12 @@ where
             self.line += line_breaks_within(&text[start..end]);
         }
         self.csv.get_mut().mark_record(after);
-        Ok(Some(Located { start, end, line, quoted }))
+        Ok(Some(Located {
+            start,
+            end,
+            line,
+            quoted,
+        }))
     }
 
     fn read_error(&self, error: csv_async::Error) -> Error {
@@ -275,8 +317,14 @@ where
             window::ReadFault::Fetch(error) => Error::Fetch(error),
             window::ReadFault::RecordTooLong => Error::File {
                 origin: format!("{}:{}", self.options.origin, self.line),
-                message: format!("a record of more than {} bytes starts here", self.options.max_record),
-                hint: Some("a quote may be open; if records are that long, raise [download] max_record".into()),
+                message: format!(
+                    "a record of more than {} bytes starts here",
+                    self.options.max_record
+                ),
+                hint: Some(
+                    "a quote may be open; if records are that long, raise [download] max_record"
+                        .into(),
+                ),
             },
             window::ReadFault::Io(error) => Error::Internal(format!("csv reader: {error}")),
         }
@@ -329,7 +377,10 @@ fn push_faulty(
             let message = if number == line {
                 fault.message.clone()
             } else {
-                format!("part of the broken record that starts in line {line}: {}", fault.message)
+                format!(
+                    "part of the broken record that starts in line {line}: {}",
+                    fault.message
+                )
             };
             chunk.faulty.push(FaultyRecord {
                 meta: RecordMeta {

@@ -158,11 +158,21 @@ impl Scan {
             columns.push(Column::declared(field, index));
             names.push((field.column.to_string(), field.kind.clone()));
         }
-        let follow = parts.child.and_then(|child| child.parent.as_ref()).map(|parent| FollowSpec {
-            url: contract.field_index(&parent.url_field).unwrap_or_default(),
-            rows: parent.rows_field.as_ref().and_then(|field| contract.field_index(field)),
-            inherit: parent.inherit.iter().filter_map(|inherit| contract.field_index(&inherit.field)).collect(),
-        });
+        let follow = parts
+            .child
+            .and_then(|child| child.parent.as_ref())
+            .map(|parent| FollowSpec {
+                url: contract.field_index(&parent.url_field).unwrap_or_default(),
+                rows: parent
+                    .rows_field
+                    .as_ref()
+                    .and_then(|field| contract.field_index(field)),
+                inherit: parent
+                    .inherit
+                    .iter()
+                    .filter_map(|inherit| contract.field_index(&inherit.field))
+                    .collect(),
+            });
         Self {
             columns,
             names,
@@ -179,19 +189,31 @@ impl Scan {
 
     /// The names of its value columns, in order, the one for undeclared cells last.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|(name, _)| name.as_str()).chain([self.rest.as_str()])
+        self.names
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .chain([self.rest.as_str()])
     }
 
     /// An empty chunk, used before if possible.
     #[must_use]
     pub fn spare_chunk(&self) -> Chunk {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
     }
 
     /// The files that loaded rows name.
     #[must_use]
     pub fn take_follow_ups(&self) -> Vec<FollowUp> {
-        std::mem::take(&mut self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut self
+                .follow_ups
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Fills DuckDB's chunk with the next rows that hold; none: the scan is at its end.
@@ -201,9 +223,14 @@ impl Scan {
                 let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
                 receiver.blocking_recv()
             };
-            let Some(FileChunk { file, chunk }) = message.transpose()? else { return Ok(0) };
+            let Some(FileChunk { file, chunk }) = message.transpose()? else {
+                return Ok(0);
+            };
             let rows = self.write(&file, &chunk, output);
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+            self.spare
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(chunk);
             // A chunk of which nothing holds must not look like the end.
             if rows > 0 {
                 return Ok(rows);
@@ -214,8 +241,17 @@ impl Scan {
     fn write(&self, file: &ScanFile, chunk: &Chunk, output: &Columns<'_>) -> usize {
         debug_assert!(chunk.records.len() <= output.capacity());
         for broken in &chunk.faulty {
-            let field = broken.cell.and_then(|cell| file.layout.header.get(cell)).map(|name| Arc::from(name.as_str()));
-            self.rejections.push(file.file_id, &broken.meta, chunk.raw(&broken.meta), field, &broken.fault);
+            let field = broken
+                .cell
+                .and_then(|cell| file.layout.header.get(cell))
+                .map(|name| Arc::from(name.as_str()));
+            self.rejections.push(
+                file.file_id,
+                &broken.meta,
+                chunk.raw(&broken.meta),
+                field,
+                &broken.fault,
+            );
         }
         let clean = CleanText::check(chunk);
         let mut rows: Vec<u32> = (0..chunk.records.len() as u32).collect();
@@ -223,7 +259,12 @@ impl Scan {
         let mut rejected = chunk.faulty.len() as u64;
         let unwrapped = loop {
             faults.clear();
-            let cells = Cells { chunk, clean, rows: &rows, file };
+            let cells = Cells {
+                chunk,
+                clean,
+                rows: &rows,
+                file,
+            };
             let unwrapped: u64 = self
                 .columns
                 .iter()
@@ -240,7 +281,13 @@ impl Scan {
             faults.dedup_by_key(|fault| fault.row);
             for fault in &faults {
                 let record = &chunk.records[fault.row as usize];
-                self.rejections.push(file.file_id, record, chunk.raw(record), fault.field.clone(), &fault.fault);
+                self.rejections.push(
+                    file.file_id,
+                    record,
+                    chunk.raw(record),
+                    fault.field.clone(),
+                    &fault.fault,
+                );
             }
             rejected += faults.len() as u64;
             rows.retain(|row| faults.binary_search_by_key(row, |fault| fault.row).is_err());
@@ -249,14 +296,21 @@ impl Scan {
         let (mut file_ids, mut lines) = (output.values::<i64>(ids), output.values::<i64>(ids + 1));
         for (at, row) in rows.iter().enumerate() {
             file_ids.set(at, Some(file.file_id));
-            lines.set(at, Some(i64::try_from(chunk.records[*row as usize].line).unwrap_or(i64::MAX)));
+            lines.set(
+                at,
+                Some(i64::try_from(chunk.records[*row as usize].line).unwrap_or(i64::MAX)),
+            );
         }
         if let Some(follow) = &self.follow {
             self.note_follow_ups(follow, file, chunk, &rows);
         }
         file.counts.rejected.fetch_add(rejected, Ordering::Relaxed);
-        file.counts.loaded.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        file.counts.unwrapped.fetch_add(unwrapped, Ordering::Relaxed);
+        file.counts
+            .loaded
+            .fetch_add(rows.len() as u64, Ordering::Relaxed);
+        file.counts
+            .unwrapped
+            .fetch_add(unwrapped, Ordering::Relaxed);
         rows.len()
     }
 
@@ -270,36 +324,62 @@ impl Scan {
             if cells.clean.is_none()
                 && let Some((name, fault)) = rest.iter().find_map(|(column, name)| {
                     let cell = cells.chunk.cell(record, *column);
-                    crate::normalize::text(cell, None).err().map(|fault| (name, fault))
+                    crate::normalize::text(cell, None)
+                        .err()
+                        .map(|fault| (name, fault))
                 })
             {
-                faults.push(Fault { row: *row, field: Some(name.clone()), fault });
+                faults.push(Fault {
+                    row: *row,
+                    field: Some(name.clone()),
+                    fault,
+                });
                 maps.set(at, std::iter::empty());
                 continue;
             }
-            let present = rest.iter().filter(|(column, _)| cells.chunk.has_cell(record, *column));
-            maps.set(at, present.map(|(column, name)| (&**name, cells.text(record, *column).unwrap_or_default())));
+            let present = rest
+                .iter()
+                .filter(|(column, _)| cells.chunk.has_cell(record, *column));
+            maps.set(
+                at,
+                present.map(|(column, name)| {
+                    (&**name, cells.text(record, *column).unwrap_or_default())
+                }),
+            );
         }
         maps.finish();
     }
 
     fn note_follow_ups(&self, follow: &FollowSpec, file: &ScanFile, chunk: &Chunk, rows: &[u32]) {
-        let mut noted = self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self
+            .follow_ups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let record = &chunk.records[*row as usize];
-            let cell = |field: usize| file.layout.fields[field].map_or(&[][..], |column| chunk.cell(record, column));
+            let cell = |field: usize| {
+                file.layout.fields[field].map_or(&[][..], |column| chunk.cell(record, column))
+            };
             // Rows that got here hold, so these are a URL and a number.
-            let Ok(url) = std::str::from_utf8(cell(follow.url)) else { continue };
+            let Ok(url) = std::str::from_utf8(cell(follow.url)) else {
+                continue;
+            };
             if url.is_empty() {
                 continue;
             }
-            let rows = follow.rows.and_then(|field| std::str::from_utf8(cell(field)).ok()?.trim().parse().ok());
+            let rows = follow
+                .rows
+                .and_then(|field| std::str::from_utf8(cell(field)).ok()?.trim().parse().ok());
             noted.push(FollowUp {
                 file_id: file.file_id,
                 line: record.line,
                 url: url.to_owned(),
                 rows,
-                inherited: follow.inherit.iter().map(|field| cell(*field).to_vec()).collect(),
+                inherited: follow
+                    .inherit
+                    .iter()
+                    .map(|field| cell(*field).to_vec())
+                    .collect(),
             });
         }
     }
@@ -307,5 +387,8 @@ impl Scan {
 
 /// The fault of an empty cell that must not be.
 fn missing_value() -> CellFault {
-    CellFault::new(RejectionCode::MissingValue, "empty where a value is required")
+    CellFault::new(
+        RejectionCode::MissingValue,
+        "empty where a value is required",
+    )
 }

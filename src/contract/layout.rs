@@ -22,8 +22,18 @@ impl Contract {
     /// # Errors
     /// [`Error::File`] when a required field is missing or one is there twice, showing what was found.
     pub fn layout(&self, origin: &str, header: &[String]) -> Result<Layout> {
-        let refuse = |message: String, hint: Option<String>| Error::File { origin: origin.to_owned(), message, hint };
-        let shown = || header.iter().map(|cell| format!("`{cell}`")).collect::<Vec<_>>().join(", ");
+        let refuse = |message: String, hint: Option<String>| Error::File {
+            origin: origin.to_owned(),
+            message,
+            hint,
+        };
+        let shown = || {
+            header
+                .iter()
+                .map(|cell| format!("`{cell}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
         let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
         for (column, cell) in header.iter().enumerate() {
@@ -42,9 +52,16 @@ impl Contract {
                 }
                 continue;
             }
-            let name: Arc<str> = if cell.is_empty() { format!("column_{}", column + 1).into() } else { cell.as_str().into() };
+            let name: Arc<str> = if cell.is_empty() {
+                format!("column_{}", column + 1).into()
+            } else {
+                cell.as_str().into()
+            };
             if rest.iter().any(|(_, other)| *other == name) {
-                return Err(refuse(format!("the header has the column `{name}` twice: {}", shown()), None));
+                return Err(refuse(
+                    format!("the header has the column `{name}` twice: {}", shown()),
+                    None,
+                ));
             }
             rest.push((column, name));
         }
@@ -57,13 +74,22 @@ impl Contract {
             .collect();
         if !missing.is_empty() {
             return Err(refuse(
-                format!("the header lacks {} of dataset `{}`; found {}", missing.join(", "), self.name, shown()),
+                format!(
+                    "the header lacks {} of dataset `{}`; found {}",
+                    missing.join(", "),
+                    self.name,
+                    shown()
+                ),
                 Some(format!(
                     "if the provider renamed a column, add the new name to `aliases` in a contract of your own (see `redledger datasets show {}`)",
                     self.name
                 )),
             ));
         }
-        Ok(Layout { fields, rest, header: header.to_vec() })
+        Ok(Layout {
+            fields,
+            rest,
+            header: header.to_vec(),
+        })
     }
 }

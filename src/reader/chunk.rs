@@ -76,7 +76,11 @@ impl Chunk {
         if from == u32::MAX {
             return &[];
         }
-        let bytes = if record.unescaped { &self.unescaped } else { &self.text };
+        let bytes = if record.unescaped {
+            &self.unescaped
+        } else {
+            &self.text
+        };
         &bytes[from as usize..to as usize]
     }
 
@@ -95,7 +99,9 @@ impl Chunk {
     /// Whether every cell is UTF-8 without NUL; checked for the whole chunk at once.
     #[must_use]
     pub fn is_clean_utf8(&self) -> bool {
-        let clean = |bytes: &[u8]| memchr::memchr(0, bytes).is_none() && simdutf8::basic::from_utf8(bytes).is_ok();
+        let clean = |bytes: &[u8]| {
+            memchr::memchr(0, bytes).is_none() && simdutf8::basic::from_utf8(bytes).is_ok()
+        };
         clean(&self.text) && clean(&self.unescaped)
     }
 

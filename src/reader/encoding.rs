@@ -22,19 +22,29 @@ pub(super) struct Decoder {
 
 enum State {
     /// Fewer bytes than a byte order mark can have.
-    Start { held: Vec<u8>, declared: Option<&'static Encoding> },
+    Start {
+        held: Vec<u8>,
+        declared: Option<&'static Encoding>,
+    },
     /// Pure ASCII so far, which is the same in UTF-8 and GB18030.
-    Undecided { held: Vec<u8> },
+    Undecided {
+        held: Vec<u8>,
+    },
     Utf8,
     Other(Box<encoding_rs::Decoder>),
 }
 
 impl Decoder {
     pub(super) fn new(contract: Option<&'static Encoding>, charset: Option<&str>) -> Self {
-        let meant = charset.and_then(|label| Encoding::for_label(label.trim().as_bytes())).filter(|encoding| {
-            [UTF_8, GBK, GB18030, UTF_16LE, UTF_16BE].contains(encoding)
-        });
-        Self { state: State::Start { held: Vec::new(), declared: contract.or(meant) } }
+        let meant = charset
+            .and_then(|label| Encoding::for_label(label.trim().as_bytes()))
+            .filter(|encoding| [UTF_8, GBK, GB18030, UTF_16LE, UTF_16BE].contains(encoding));
+        Self {
+            state: State::Start {
+                held: Vec::new(),
+                declared: contract.or(meant),
+            },
+        }
     }
 
     /// The encoding in use; UTF-8 while nothing says otherwise.
@@ -81,7 +91,9 @@ impl Decoder {
     }
 
     fn settle_start(&mut self, out: &mut VecDeque<Bytes>) {
-        let State::Start { held, declared } = &mut self.state else { return };
+        let State::Start { held, declared } = &mut self.state else {
+            return;
+        };
         let (held, declared) = (std::mem::take(held), *declared);
         let (encoding, mark) = match Encoding::for_bom(&held) {
             Some((encoding, length)) => (Some(encoding), length),
@@ -99,9 +111,14 @@ impl Decoder {
     }
 
     fn settle_undecided(&mut self, at_end: bool, out: &mut VecDeque<Bytes>) {
-        let State::Undecided { held } = &mut self.state else { return };
+        let State::Undecided { held } = &mut self.state else {
+            return;
+        };
         let held = std::mem::take(held);
-        let first = held.iter().position(|byte| !byte.is_ascii()).unwrap_or(held.len());
+        let first = held
+            .iter()
+            .position(|byte| !byte.is_ascii())
+            .unwrap_or(held.len());
         if first == held.len() {
             // All of it ASCII after all: stay undecided.
             if !held.is_empty() {
@@ -126,12 +143,19 @@ impl Decoder {
 /// Whether text that starts with a non-ASCII byte is GB18030 rather than (possibly damaged) UTF-8.
 fn is_gb18030(sample: &[u8]) -> bool {
     let (mut utf8_runs, mut other_runs) = (0_usize, 0_usize);
-    let mut runs = sample.split(u8::is_ascii).filter(|run| !run.is_empty()).peekable();
+    let mut runs = sample
+        .split(u8::is_ascii)
+        .filter(|run| !run.is_empty())
+        .peekable();
     while let Some(run) = runs.next() {
         match std::str::from_utf8(run) {
             Ok(_) => utf8_runs += 1,
             // The sample may cut its last character.
-            Err(error) if error.error_len().is_none() && runs.peek().is_none() && !sample[sample.len() - 1].is_ascii() => {
+            Err(error)
+                if error.error_len().is_none()
+                    && runs.peek().is_none()
+                    && !sample[sample.len() - 1].is_ascii() =>
+            {
                 utf8_runs += 1;
             }
             Err(_) => other_runs += 1,
@@ -141,17 +165,35 @@ fn is_gb18030(sample: &[u8]) -> bool {
         return false;
     }
     let mut decoder = GB18030.new_decoder_without_bom_handling();
-    let mut sink = vec![0; decoder.max_utf8_buffer_length_without_replacement(sample.len()).unwrap_or(sample.len() * 4)];
-    matches!(decoder.decode_to_utf8_without_replacement(sample, &mut sink, false).0, DecoderResult::InputEmpty)
+    let mut sink = vec![
+        0;
+        decoder
+            .max_utf8_buffer_length_without_replacement(sample.len())
+            .unwrap_or(sample.len() * 4)
+    ];
+    matches!(
+        decoder
+            .decode_to_utf8_without_replacement(sample, &mut sink, false)
+            .0,
+        DecoderResult::InputEmpty
+    )
 }
 
-fn decode(decoder: &mut encoding_rs::Decoder, mut piece: &[u8], last: bool, out: &mut VecDeque<Bytes>) {
-    let capacity = decoder.max_utf8_buffer_length_without_replacement(piece.len()).unwrap_or(piece.len() * 4);
+fn decode(
+    decoder: &mut encoding_rs::Decoder,
+    mut piece: &[u8],
+    last: bool,
+    out: &mut VecDeque<Bytes>,
+) {
+    let capacity = decoder
+        .max_utf8_buffer_length_without_replacement(piece.len())
+        .unwrap_or(piece.len() * 4);
     let mut text = Vec::with_capacity(capacity + 16);
     loop {
         let used = text.len();
         text.resize(text.capacity(), 0);
-        let (result, read, written) = decoder.decode_to_utf8_without_replacement(piece, &mut text[used..], last);
+        let (result, read, written) =
+            decoder.decode_to_utf8_without_replacement(piece, &mut text[used..], last);
         text.truncate(used + written);
         piece = &piece[read..];
         match result {
@@ -172,7 +214,12 @@ fn decode(decoder: &mut encoding_rs::Decoder, mut piece: &[u8], last: bool, out:
 mod tests {
     use super::*;
 
-    fn decoded(declared: Option<&'static Encoding>, charset: Option<&str>, bytes: &[u8], step: usize) -> (Vec<u8>, &'static str) {
+    fn decoded(
+        declared: Option<&'static Encoding>,
+        charset: Option<&str>,
+        bytes: &[u8],
+        step: usize,
+    ) -> (Vec<u8>, &'static str) {
         let mut decoder = Decoder::new(declared, charset);
         let mut out = VecDeque::new();
         for piece in bytes.chunks(step) {
@@ -187,9 +234,17 @@ mod tests {
         let text = "accountId,账户名称,x\r\n1,上海科技有限公司,é😀\n";
         let gbk = GB18030.encode(text).0.into_owned();
         let utf16 = |little: bool| {
-            let mut bytes = if little { vec![0xFF, 0xFE] } else { vec![0xFE, 0xFF] };
+            let mut bytes = if little {
+                vec![0xFF, 0xFE]
+            } else {
+                vec![0xFE, 0xFF]
+            };
             for unit in text.encode_utf16() {
-                bytes.extend(if little { unit.to_le_bytes() } else { unit.to_be_bytes() });
+                bytes.extend(if little {
+                    unit.to_le_bytes()
+                } else {
+                    unit.to_be_bytes()
+                });
             }
             bytes
         };
@@ -203,16 +258,26 @@ mod tests {
                 (&utf16(false), "UTF-16BE"),
             ] {
                 let (found, used) = decoded(None, None, bytes, step);
-                assert_eq!((String::from_utf8(found).as_deref(), used), (Ok(text), name), "in steps of {step}");
+                assert_eq!(
+                    (String::from_utf8(found).as_deref(), used),
+                    (Ok(text), name),
+                    "in steps of {step}"
+                );
             }
             assert_eq!(decoded(Some(GB18030), None, &gbk, step).0, text.as_bytes());
-            assert_eq!(decoded(None, Some("GBK"), &GBK.encode("账户").0, step).0, "账户".as_bytes());
+            assert_eq!(
+                decoded(None, Some("GBK"), &GBK.encode("账户").0, step).0,
+                "账户".as_bytes()
+            );
         }
     }
 
     #[test]
     fn a_servers_default_charset_does_not_override_the_bytes() {
-        assert_eq!(decoded(None, Some("iso-8859-1"), "账户".as_bytes(), 100), ("账户".as_bytes().to_vec(), "UTF-8"));
+        assert_eq!(
+            decoded(None, Some("iso-8859-1"), "账户".as_bytes(), 100),
+            ("账户".as_bytes().to_vec(), "UTF-8")
+        );
     }
 
     #[test]

@@ -21,7 +21,12 @@ pub fn inline_chunk<'a, R: 'a>(
     chunk.clear();
     for (row, position) in rows.iter().zip(first_position..) {
         let text = json(row);
-        chunk.push_inline(text, columns.iter().map(|column| cell(row, column)), position, byte_offset);
+        chunk.push_inline(
+            text,
+            columns.iter().map(|column| cell(row, column)),
+            position,
+            byte_offset,
+        );
         byte_offset += text.len() as u64;
     }
 }

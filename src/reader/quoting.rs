@@ -17,7 +17,11 @@ pub(super) struct StructureFault {
 /// glues text after a closing quote to the cell, and lets an open quote run to the end of the file.
 pub(super) fn fault(record: &[u8], delimiter: u8) -> Option<StructureFault> {
     let fault = |cell, message: &str| {
-        Some(StructureFault { cell: Some(cell), code: RejectionCode::InvalidQuoting, message: message.into() })
+        Some(StructureFault {
+            cell: Some(cell),
+            code: RejectionCode::InvalidQuoting,
+            message: message.into(),
+        })
     };
     let mut at = 0;
     for cell in 0.. {
@@ -57,7 +61,18 @@ mod tests {
 
     #[test]
     fn quotes_are_allowed_only_around_cells_and_doubled_within() {
-        for good in ["a,b", "\"a\",b", "a,\"b\"", "\"a \"\" b\",c", "\"\",\"\"", "\"a,b\nc\",d", "", ",", "\"\"\"\"", "a,\"\","] {
+        for good in [
+            "a,b",
+            "\"a\",b",
+            "a,\"b\"",
+            "\"a \"\" b\",c",
+            "\"\",\"\"",
+            "\"a,b\nc\",d",
+            "",
+            ",",
+            "\"\"\"\"",
+            "a,\"\",",
+        ] {
             assert_eq!(fault(good.as_bytes(), b','), None, "{good}");
         }
         for (bad, cell) in [
@@ -71,7 +86,11 @@ mod tests {
             ("x,\"a\"\"", 1),
             ("\"", 0),
         ] {
-            assert_eq!(fault(bad.as_bytes(), b',').and_then(|fault| fault.cell), Some(cell), "{bad}");
+            assert_eq!(
+                fault(bad.as_bytes(), b',').and_then(|fault| fault.cell),
+                Some(cell),
+                "{bad}"
+            );
         }
     }
 }

@@ -81,7 +81,9 @@ impl<S> Window<S> {
 
     /// Where a position of csv-async stands in [`Window::text`].
     pub(super) fn offset_in_text(&self, position: u64) -> usize {
-        usize::try_from(position - self.base).unwrap_or(usize::MAX).min(self.text.len())
+        usize::try_from(position - self.base)
+            .unwrap_or(usize::MAX)
+            .min(self.text.len())
     }
 
     /// The next record begins at `position`: its length is limited from here.
@@ -103,7 +105,11 @@ impl<S> AsyncRead for Window<S>
 where
     S: Stream<Item = Result<Bytes, FetchError>> + Unpin,
 {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.base + this.text.len() as u64 - this.record_start > this.max_record as u64 {
             return Poll::Ready(Err(io::Error::other(RecordTooLong)));

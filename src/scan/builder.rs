@@ -57,11 +57,23 @@ enum Source {
 
 /// The type's own parameters, ready for the loop.
 enum Builder {
-    Text { max_length: Option<usize> },
+    Text {
+        max_length: Option<usize>,
+    },
     Uuid,
-    Integer { min: i64, max: i64 },
-    Decimal { precision: u8, scale: u8, min: Option<i128>, max: Option<i128> },
-    Timestamp { unit: TimeUnit },
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Decimal {
+        precision: u8,
+        scale: u8,
+        min: Option<i128>,
+        max: Option<i128>,
+    },
+    Timestamp {
+        unit: TimeUnit,
+    },
     NumericCode(Codes),
     TextCode(Codes),
     Currency(Currencies),
@@ -72,15 +84,34 @@ enum Builder {
 impl Builder {
     fn new(kind: &FieldType) -> Self {
         match kind {
-            FieldType::Text { max_length } => Self::Text { max_length: *max_length },
+            FieldType::Text { max_length } => Self::Text {
+                max_length: *max_length,
+            },
             FieldType::Uuid => Self::Uuid,
-            FieldType::Integer { min, max } => Self::Integer { min: *min, max: *max },
-            FieldType::Decimal { precision, scale, min, max } => {
-                Self::Decimal { precision: *precision, scale: *scale, min: *min, max: *max }
-            }
+            FieldType::Integer { min, max } => Self::Integer {
+                min: *min,
+                max: *max,
+            },
+            FieldType::Decimal {
+                precision,
+                scale,
+                min,
+                max,
+            } => Self::Decimal {
+                precision: *precision,
+                scale: *scale,
+                min: *min,
+                max: *max,
+            },
             FieldType::Timestamp { unit } => Self::Timestamp { unit: *unit },
-            FieldType::Enum { values, numeric: true } => Self::NumericCode(Codes::new(values, true)),
-            FieldType::Enum { values, numeric: false } => Self::TextCode(Codes::new(values, false)),
+            FieldType::Enum {
+                values,
+                numeric: true,
+            } => Self::NumericCode(Codes::new(values, true)),
+            FieldType::Enum {
+                values,
+                numeric: false,
+            } => Self::TextCode(Codes::new(values, false)),
             FieldType::Currency { also } => Self::Currency(Currencies::new(also)),
             FieldType::Url => Self::Url,
             FieldType::Boolean => Self::Boolean,
@@ -108,10 +139,20 @@ impl Column {
     }
 
     /// Writes the rows' cells to the output column `at`; returns how many were freed of a wrapping.
-    pub(super) fn write(&self, at: usize, cells: &Cells<'_>, output: &Columns<'_>, faults: &mut Vec<Fault>) -> u64 {
+    pub(super) fn write(
+        &self,
+        at: usize,
+        cells: &Cells<'_>,
+        output: &Columns<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> u64 {
         match &self.builder {
             Builder::Text { max_length } => self.write_text(at, cells, output, faults, |text| {
-                if max_length.is_some() { normalize::text(text.as_bytes(), *max_length) } else { Ok(text) }
+                if max_length.is_some() {
+                    normalize::text(text.as_bytes(), *max_length)
+                } else {
+                    Ok(text)
+                }
             }),
             Builder::Url => self.write_url(at, cells, output, faults),
             Builder::TextCode(codes) => {
@@ -140,23 +181,38 @@ impl Column {
                 normalize::uuid(cell).map(|uuid| (uuid ^ (1 << 127)) as i128)
             }),
             Builder::Integer { min, max } => {
-                self.write_unwrapped(at, cells, output, faults, |cell| normalize::integer(cell, *min, *max))
+                self.write_unwrapped(at, cells, output, faults, |cell| {
+                    normalize::integer(cell, *min, *max)
+                })
             }
-            Builder::Decimal { precision, scale, min, max } => {
+            Builder::Decimal {
+                precision,
+                scale,
+                min,
+                max,
+            } => {
                 let parse = |cell: &[u8]| normalize::decimal(cell, *precision, *scale, *min, *max);
                 // The value fits: it has at most `precision` digits, which is what chooses the width.
                 match precision {
-                    0..=4 => self.write_values(at, cells, output, faults, |cell| parse(cell).map(|value| value as i16)),
-                    5..=9 => self.write_values(at, cells, output, faults, |cell| parse(cell).map(|value| value as i32)),
+                    0..=4 => self.write_values(at, cells, output, faults, |cell| {
+                        parse(cell).map(|value| value as i16)
+                    }),
+                    5..=9 => self.write_values(at, cells, output, faults, |cell| {
+                        parse(cell).map(|value| value as i32)
+                    }),
                     10..=18 => {
-                        self.write_values(at, cells, output, faults, |cell| parse(cell).map(|value| value as i64));
+                        self.write_values(at, cells, output, faults, |cell| {
+                            parse(cell).map(|value| value as i64)
+                        });
                     }
                     _ => self.write_values(at, cells, output, faults, parse),
                 }
                 0
             }
             Builder::Timestamp { unit } => {
-                self.write_values(at, cells, output, faults, |cell| normalize::timestamp(cell, *unit));
+                self.write_values(at, cells, output, faults, |cell| {
+                    normalize::timestamp(cell, *unit)
+                });
                 0
             }
             Builder::NumericCode(codes) => {
@@ -164,7 +220,9 @@ impl Column {
                 0
             }
             Builder::Boolean => {
-                self.write_values(at, cells, output, faults, |cell| normalize::boolean(cell).map(u8::from));
+                self.write_values(at, cells, output, faults, |cell| {
+                    normalize::boolean(cell).map(u8::from)
+                });
                 0
             }
         }
@@ -181,7 +239,8 @@ impl Column {
         let column = match self.source {
             Source::Declared(field) => cells.file.layout.fields[field],
             Source::Inherited(index) => {
-                let cell = Some(cells.file.inherited[index].as_slice()).filter(|cell| !cell.is_empty());
+                let cell =
+                    Some(cells.file.inherited[index].as_slice()).filter(|cell| !cell.is_empty());
                 for (at, row) in cells.rows.iter().enumerate() {
                     if let Err(fault) = set(at, cell) {
                         faults.push(self.fault(*row, fault));
@@ -192,7 +251,9 @@ impl Column {
         };
         for (at, row) in cells.rows.iter().enumerate() {
             let cell = match column {
-                Some(column) => cells.chunk.cell(&cells.chunk.records[*row as usize], column),
+                Some(column) => cells
+                    .chunk
+                    .cell(&cells.chunk.records[*row as usize], column),
                 None => &[],
             };
             let result = match cell {
@@ -208,7 +269,11 @@ impl Column {
 
     #[cold]
     fn fault(&self, row: u32, fault: CellFault) -> Fault {
-        Fault { row, field: Some(self.field.clone()), fault }
+        Fault {
+            row,
+            field: Some(self.field.clone()),
+            fault,
+        }
     }
 
     fn write_values<T: Physical>(
@@ -262,13 +327,15 @@ impl Column {
         let mut strings = output.strings(at);
         let mut unwrapped = 0;
         let mut set = |row: usize, text: Option<&'a str>| {
-            let text = text.map(|text| match normalize::unwrap_spreadsheet(text.as_bytes()) {
-                Some(inner) => {
-                    unwrapped += 1;
-                    normalize::text(inner, None)
-                }
-                None => Ok(text),
-            });
+            let text = text.map(
+                |text| match normalize::unwrap_spreadsheet(text.as_bytes()) {
+                    Some(inner) => {
+                        unwrapped += 1;
+                        normalize::text(inner, None)
+                    }
+                    None => Ok(text),
+                },
+            );
             strings.set(row, text.transpose()?.map(&check).transpose()?);
             Ok(())
         };
@@ -291,13 +358,22 @@ impl Column {
                 }
             }
             None => self.each(cells, faults, |row, cell| {
-                set(row, cell.map(|cell| normalize::text(cell, None)).transpose()?)
+                set(
+                    row,
+                    cell.map(|cell| normalize::text(cell, None)).transpose()?,
+                )
             }),
         }
         unwrapped
     }
 
-    fn write_url(&self, at: usize, cells: &Cells<'_>, output: &Columns<'_>, faults: &mut Vec<Fault>) -> u64 {
+    fn write_url(
+        &self,
+        at: usize,
+        cells: &Cells<'_>,
+        output: &Columns<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> u64 {
         let mut strings = output.strings(at);
         self.each(cells, faults, |row, cell| {
             let url = cell.map(normalize::url).transpose()?.map(without_secrets);

@@ -28,7 +28,14 @@ struct Log {
 
 impl RejectionLog {
     /// Notes that `record` of file `file_id` was rejected.
-    pub fn push(&self, file_id: i64, meta: &RecordMeta, record: &[u8], field: Option<Arc<str>>, fault: &CellFault) {
+    pub fn push(
+        &self,
+        file_id: i64,
+        meta: &RecordMeta,
+        record: &[u8],
+        field: Option<Arc<str>>,
+        fault: &CellFault,
+    ) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_file = log.per_file.entry(file_id).or_default();
         *of_file += 1;

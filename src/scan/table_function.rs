@@ -12,7 +12,10 @@ use duckdb::{
     vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab},
 };
 
-use super::{Scan, vector::Columns};
+use super::{
+    Scan,
+    vector::{self, Columns},
+};
 use crate::{
     contract::FieldType,
     error::{Error, Result},
@@ -53,7 +56,10 @@ impl ScanRegistry {
 
     /// Forgets it. Its channel closes with it, which stops the senders.
     pub fn remove(&self, id: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
     }
 }
 
@@ -66,7 +72,14 @@ impl VTab for ScanFunction {
     type InitData = ();
 
     fn bind(bind: &BindInfo) -> Result<Bound, Box<dyn StdError>> {
-        let scan = scan_named(bind)?;
+        let id = bind.get_parameter(0).to_int64();
+        let scans = vector::extra_info::<Scans>(bind)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let scan = scans
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| format!("{FUNCTION}({id}) is not running"))?;
         for (name, kind) in &scan.names {
             bind.add_result_column(name, logical_type(kind));
         }
@@ -79,11 +92,15 @@ impl VTab for ScanFunction {
     }
 
     fn init(init: &InitInfo) -> Result<(), Box<dyn StdError>> {
-        init.set_max_threads(threads_of(init) as u64);
+        let Bound(scan) = vector::bind_data::<Self>(init);
+        init.set_max_threads(scan.threads as u64);
         Ok(())
     }
 
-    fn func(function: &TableFunctionInfo<Self>, output: &mut DataChunkHandle) -> Result<(), Box<dyn StdError>> {
+    fn func(
+        function: &TableFunctionInfo<Self>,
+        output: &mut DataChunkHandle,
+    ) -> Result<(), Box<dyn StdError>> {
         let Bound(scan) = function.get_bind_data();
         let columns = Columns::new(output);
         let rows = scan.fill(&columns)?;
@@ -96,28 +113,15 @@ impl VTab for ScanFunction {
     }
 }
 
-#[allow(unsafe_code)]
-fn scan_named(bind: &BindInfo) -> Result<Arc<Scan>, Box<dyn StdError>> {
-    let id = bind.get_parameter(0).to_int64();
-    // SAFETY: the function is registered with `Scans` as its extra info, which DuckDB keeps alive.
-    let scans = unsafe { &*bind.get_extra_info::<Scans>() };
-    let scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
-    scans.get(&id).cloned().ok_or_else(|| format!("{FUNCTION}({id}) is not running").into())
-}
-
-#[allow(unsafe_code)]
-fn threads_of(init: &InitInfo) -> usize {
-    // SAFETY: `bind` has returned `Bound`, which DuckDB keeps alive for the statement.
-    let Bound(scan) = unsafe { &*init.get_bind_data::<Bound>() };
-    scan.threads
-}
-
 fn logical_type(kind: &FieldType) -> LogicalTypeHandle {
     match kind {
-        FieldType::Decimal { precision, scale, .. } => LogicalTypeHandle::decimal(*precision, *scale),
-        FieldType::Text { .. } | FieldType::Currency { .. } | FieldType::Url | FieldType::Enum { numeric: false, .. } => {
-            LogicalTypeId::Varchar.into()
-        }
+        FieldType::Decimal {
+            precision, scale, ..
+        } => LogicalTypeHandle::decimal(*precision, *scale),
+        FieldType::Text { .. }
+        | FieldType::Currency { .. }
+        | FieldType::Url
+        | FieldType::Enum { numeric: false, .. } => LogicalTypeId::Varchar.into(),
         FieldType::Uuid => LogicalTypeId::Uuid.into(),
         FieldType::Integer { .. } => LogicalTypeId::Bigint.into(),
         FieldType::Timestamp { .. } => LogicalTypeId::Timestamp.into(),

@@ -1,4 +1,4 @@
-//! Writing into DuckDB's vectors: the only unsafe code of the crate.
+//! Writing into DuckDB's vectors and reading what DuckDB keeps for us: the only unsafe code of the crate.
 //!
 //! Invariants, each checked where a wrapper is made or a value is set:
 //! - a wrapper borrows the data chunk that DuckDB lends for one call, so no pointer outlives the call;
@@ -12,9 +12,24 @@ use std::marker::PhantomData;
 use duckdb::{
     core::{DataChunkHandle, LogicalTypeId},
     ffi,
+    vtab::{BindInfo, InitInfo, VTab},
 };
 
 use crate::reader::{Chunk, RecordMeta};
+
+/// The extra info that the table function `F` was registered with.
+///
+/// The caller names its type: the registration in `table_function` is the only one there is.
+pub(super) fn extra_info<E>(bind: &BindInfo) -> &E {
+    // SAFETY: DuckDB keeps the extra info for as long as the function is registered, which outlasts a bind.
+    unsafe { &*bind.get_extra_info::<E>() }
+}
+
+/// What `F::bind` has returned.
+pub(super) fn bind_data<F: VTab>(init: &InitInfo) -> &F::BindData {
+    // SAFETY: `F` is the function being initialised, and DuckDB keeps its bind data for the statement.
+    unsafe { &*init.get_bind_data::<F::BindData>() }
+}
 
 /// A chunk of which every cell is UTF-8 without NUL, checked once for all of them.
 #[derive(Clone, Copy)]
@@ -63,8 +78,16 @@ macro_rules! physical {
 physical!(u8, LogicalTypeId::UTinyint | LogicalTypeId::Boolean, 0);
 physical!(i16, LogicalTypeId::Decimal, 1..=4);
 physical!(i32, LogicalTypeId::Decimal, 5..=9);
-physical!(i64, LogicalTypeId::Bigint | LogicalTypeId::Timestamp | LogicalTypeId::Decimal, 0 | 10..=18);
-physical!(i128, LogicalTypeId::Uuid | LogicalTypeId::Decimal, 0 | 19..=38);
+physical!(
+    i64,
+    LogicalTypeId::Bigint | LogicalTypeId::Timestamp | LogicalTypeId::Decimal,
+    0 | 10..=18
+);
+physical!(
+    i128,
+    LogicalTypeId::Uuid | LogicalTypeId::Decimal,
+    0 | 19..=38
+);
 
 impl<'a> Columns<'a> {
     pub(super) fn new(chunk: &'a mut DataChunkHandle) -> Self {
@@ -85,7 +108,9 @@ impl<'a> Columns<'a> {
     fn vector(&self, column: usize) -> Raw<'a> {
         assert!(column < self.chunk.num_columns());
         // SAFETY: the column exists, and the vector lives as long as the chunk that `self` borrows.
-        let vector = unsafe { ffi::duckdb_data_chunk_get_vector(self.chunk.get_ptr(), column as ffi::idx_t) };
+        let vector = unsafe {
+            ffi::duckdb_data_chunk_get_vector(self.chunk.get_ptr(), column as ffi::idx_t)
+        };
         Raw::new(vector, self.capacity)
     }
 
@@ -93,8 +118,16 @@ impl<'a> Columns<'a> {
     pub(super) fn values<T: Physical>(&self, column: usize) -> Values<'a, T> {
         let vector = self.vector(column);
         let logical = self.chunk.flat_vector(column).logical_type();
-        let width = if logical.id() == LogicalTypeId::Decimal { logical.decimal_width() } else { 0 };
-        assert!(T::matches(logical.id(), width), "column {column} is {:?}({width})", logical.id());
+        let width = if logical.id() == LogicalTypeId::Decimal {
+            logical.decimal_width()
+        } else {
+            0
+        };
+        assert!(
+            T::matches(logical.id(), width),
+            "column {column} is {:?}({width})",
+            logical.id()
+        );
         // SAFETY: `matches` says that the vector stores `T`.
         let data = unsafe { ffi::duckdb_vector_get_data(vector.pointer) }.cast();
         Values { vector, data }
@@ -103,18 +136,31 @@ impl<'a> Columns<'a> {
     /// The values of a VARCHAR column.
     pub(super) fn strings(&self, column: usize) -> Strings<'a> {
         let logical = self.chunk.flat_vector(column).logical_type();
-        assert!(logical.id() == LogicalTypeId::Varchar, "column {column} is {:?}", logical.id());
+        assert!(
+            logical.id() == LogicalTypeId::Varchar,
+            "column {column} is {:?}",
+            logical.id()
+        );
         Strings::new(self.vector(column))
     }
 
     /// The values of a MAP(VARCHAR, VARCHAR) column.
     pub(super) fn maps(&self, column: usize) -> Maps<'a> {
         let logical = self.chunk.flat_vector(column).logical_type();
-        assert!(logical.id() == LogicalTypeId::Map, "column {column} is {:?}", logical.id());
+        assert!(
+            logical.id() == LogicalTypeId::Map,
+            "column {column} is {:?}",
+            logical.id()
+        );
         let list = self.vector(column);
         // SAFETY: a MAP is stored as a list of structs, `duckdb_list_entry` each.
         let entries = unsafe { ffi::duckdb_vector_get_data(list.pointer) }.cast();
-        Maps { list, entries, used: 0, reserved: 0 }
+        Maps {
+            list,
+            entries,
+            used: 0,
+            reserved: 0,
+        }
     }
 }
 
@@ -129,7 +175,12 @@ impl Raw<'_> {
     fn new(pointer: ffi::duckdb_vector, capacity: usize) -> Self {
         // SAFETY: `pointer` is a live vector. Null when every row is valid.
         let validity = unsafe { ffi::duckdb_vector_get_validity(pointer) };
-        Self { pointer, validity, capacity, chunk: PhantomData }
+        Self {
+            pointer,
+            validity,
+            capacity,
+            chunk: PhantomData,
+        }
     }
 
     #[inline]
@@ -197,8 +248,13 @@ impl<'a> Strings<'a> {
             for (to, from) in inlined.iter_mut().zip(value) {
                 *to = *from as std::ffi::c_char;
             }
-            let inlined = ffi::duckdb_string_t__bindgen_ty_1__bindgen_ty_2 { length: value.len() as u32, inlined };
-            let string = ffi::duckdb_string_t { value: ffi::duckdb_string_t__bindgen_ty_1 { inlined } };
+            let inlined = ffi::duckdb_string_t__bindgen_ty_1__bindgen_ty_2 {
+                length: value.len() as u32,
+                inlined,
+            };
+            let string = ffi::duckdb_string_t {
+                value: ffi::duckdb_string_t__bindgen_ty_1 { inlined },
+            };
             // SAFETY: `mark` has checked the row; the vector stores strings.
             unsafe { self.data.add(row).write(string) };
         } else {
@@ -236,7 +292,12 @@ impl Maps<'_> {
         // SAFETY: a MAP's child is a struct of key and value. Taken anew each time, because reserving moves it.
         let (mut keys, mut values) = unsafe {
             let pair = ffi::duckdb_list_vector_get_child(self.list.pointer);
-            let child = |index| Raw::new(ffi::duckdb_struct_vector_get_child(pair, index), self.reserved);
+            let child = |index| {
+                Raw::new(
+                    ffi::duckdb_struct_vector_get_child(pair, index),
+                    self.reserved,
+                )
+            };
             (Strings::new(child(0)), Strings::new(child(1)))
         };
         let offset = self.used;
@@ -246,7 +307,10 @@ impl Maps<'_> {
             self.used += 1;
         }
         self.list.mark(row, self.used > offset);
-        let entry = ffi::duckdb_list_entry { offset: offset as u64, length: (self.used - offset) as u64 };
+        let entry = ffi::duckdb_list_entry {
+            offset: offset as u64,
+            length: (self.used - offset) as u64,
+        };
         // SAFETY: `mark` has checked the row; the vector stores list entries.
         unsafe { self.entries.add(row).write(entry) };
     }
