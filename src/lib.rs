@@ -3,6 +3,7 @@ pub mod batch_no;
 pub mod config;
 pub mod contract;
 pub mod error;
+pub mod hook;
 pub mod rejection;
 pub mod source_url;
 mod toml_file;
