@@ -398,10 +398,10 @@ mod tests {
     fn of_a_page_announced_with_different_content_the_latest_is_taken() {
         let other =
             "{'batchNo':'B','page':1,'size':2,'total':5,'lastPage':false,'list':[{'a':8},{'a':9}]}";
-        let batch = batch(&[P1, P2, other, P3]);
-        assert_eq!(content(&batch), ["8", "9", "3", "4", "5"]);
+        let latest = batch(&[P1, P2, other, P3]);
+        assert_eq!(content(&latest), ["8", "9", "3", "4", "5"]);
         assert_eq!(
-            batch.notes,
+            latest.notes,
             ["page 1 came more than once with different content; the latest was taken"]
         );
         // What it replaced has no say about the total.
@@ -410,6 +410,15 @@ mod tests {
             "{'batchNo':'B','page':1,'total':1,'list':[{'a':1}]}",
         ]);
         assert_eq!(corrected[0].total, Some(1));
+        // Nor do its rows count towards it.
+        let shortened = batch(&[
+            "{'batchNo':'B','page':1,'total':3,'list':[{'a':1},{'a':2}]}",
+            "{'batchNo':'B','page':1,'total':3,'list':[{'a':3}]}",
+        ]);
+        assert_eq!(
+            shortened.missing.as_deref(),
+            Some("pages after 1 (1 of 3 rows came)")
+        );
     }
 
     #[test]
