@@ -3,6 +3,7 @@ pub mod batch_no;
 pub mod config;
 pub mod contract;
 pub mod error;
+pub mod hook;
 pub mod normalize;
 pub mod reader;
 pub mod rejection;

@@ -1,0 +1,118 @@
+//! From the bytes of an announcement to the batches to be loaded.
+//!
+//! ```text
+//! bytes ── parse ──► Announcements (a Batch Hook each) ── assemble ──► Batches (all pages of a number)
+//! ```
+//!
+//! Nothing here touches a file or the network. A number is its text from end to end: an amount in an
+//! inline list never becomes a float.
+
+mod assemble;
+mod json;
+mod page_set;
+mod parse;
+
+use std::fmt;
+
+use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
+
+pub use assemble::{Batch, Content, assemble};
+pub use parse::parse;
+
+/// What an announcement may be, as a hint.
+const FORMS: &str =
+    "an announcement is a Batch Hook, an array of them, or the webhook's envelope with `resource`";
+
+/// One Batch Hook as announced, with what its envelope said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// The file or URL it came from, without secrets; `[2]` is appended for the second element of an
+    /// array.
+    pub origin: String,
+    /// The envelope's `eventType`.
+    pub event_type: Option<String>,
+    /// The envelope's `id`.
+    pub id: Option<String>,
+    /// The envelope's `createTime`, in epoch milliseconds.
+    pub announced_at: Option<i64>,
+    /// The hook itself.
+    pub hook: BatchHook,
+    /// How many keys of the hook and its envelope are not known and were ignored. An envelope around
+    /// several hooks counts with the first of them.
+    pub unknown_keys: u64,
+}
+
+/// The Batch Hook: a batch's number, and its rows or where they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchHook {
+    /// The batch's number.
+    pub batch_no: BatchNo,
+    /// Which page this is, from 1.
+    pub page: Option<u64>,
+    /// Rows of a page.
+    pub size: Option<u64>,
+    /// Rows of the batch.
+    pub total: Option<u64>,
+    /// Whether no page follows.
+    pub last_page: Option<bool>,
+    /// The CSV export.
+    pub file_url: Option<SourceUrl>,
+    /// The rows themselves; an empty list is not an absent one.
+    pub list: Option<Vec<ListRow>>,
+}
+
+/// A row of an inline list: cells as text, and its own JSON text.
+///
+/// `Debug` shows the keys only, because cell values must not reach a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ListRow {
+    /// Key and text, in the row's order; `None` for JSON null. A number is its own text, a nested
+    /// object or array is its JSON text.
+    pub cells: Vec<(String, Option<String>)>,
+    /// The row as delivered.
+    pub json: String,
+}
+
+impl fmt::Debug for ListRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.cells.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("ListRow")
+            .field("keys", &keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong, before it is known where.
+#[derive(Debug)]
+struct Fault {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl Fault {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Puts `prefix` before the message.
+    fn within(mut self, prefix: impl fmt::Display) -> Self {
+        self.message = format!("{prefix}{}", self.message);
+        self
+    }
+
+    fn at(self, origin: &str) -> Error {
+        Error::Announcement {
+            origin: origin.into(),
+            message: self.message,
+            hint: self.hint.map(Into::into),
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! The pages of one number: which belong together, whether they agree, what is missing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Announcement, Batch, Content, Fault};
+use crate::{
+    error::{Error, Result},
+    source_url::SourceUrl,
+};
+
+/// A page's place in its set: its number, or `None` for a hook without `page`.
+type Slot = Option<u64>;
+
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Position among all announcements: the larger, the newer.
+    pub(super) order: usize,
+    pub(super) announcement: Announcement,
+}
+
+impl Page {
+    fn slot(&self) -> Slot {
+        self.announcement.hook.page
+    }
+
+    fn rows(&self) -> u64 {
+        self.announcement
+            .hook
+            .list
+            .as_ref()
+            .map_or(0, |list| list.len() as u64)
+    }
+
+    fn has_file(&self) -> bool {
+        self.announcement.hook.file_url.is_some()
+    }
+
+    /// Whether both say the same; a list beside a file, a signature or the way it is written do not
+    /// count.
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let (this, that) = (&self.announcement.hook, &other.announcement.hook);
+        if (this.total, this.last_page) != (that.total, that.last_page) {
+            return false;
+        }
+        match (&this.file_url, &that.file_url) {
+            (Some(this), Some(that)) => is_same_file(this, that),
+            (None, None) => match (&this.list, &that.list) {
+                (Some(this), Some(that)) => {
+                    this.len() == that.len()
+                        && this.iter().zip(that).all(|(a, b)| a.cells == b.cells)
+                }
+                (None, None) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Takes over the newer signature from a page that says the same.
+    fn renew(&mut self, newer: Self) {
+        self.order = newer.order;
+        self.announcement.hook.file_url = newer.announcement.hook.file_url;
+    }
+
+    /// Whether `other` is this very announcement, delivered again.
+    fn is_redelivered_as(&self, other: &Self) -> bool {
+        self.announcement.id.is_some() && self.announcement.id == other.announcement.id
+    }
+}
+
+/// Whether two URLs differ in their query at most: a new signature is no new file.
+fn is_same_file(this: &SourceUrl, that: &SourceUrl) -> bool {
+    file_key(this) == file_key(that)
+}
+
+fn file_key(url: &SourceUrl) -> (&str, Option<&str>, Option<u16>, &str) {
+    let url = url.secret();
+    (
+        url.scheme(),
+        url.host_str(),
+        url.port_or_known_default(),
+        url.path(),
+    )
+}
+
+/// The pages of one number, as far as they have come. Never empty.
+#[derive(Debug)]
+pub(super) struct PageSet {
+    pages: BTreeMap<Slot, Page>,
+    /// Inline rows of all pages.
+    rows: u64,
+    /// Pages that name a file.
+    files: usize,
+    /// The newest `total` that was given.
+    total: Option<u64>,
+    /// Came again with the same content.
+    repeated: BTreeSet<Slot>,
+    /// Came again with other content.
+    replaced: BTreeSet<Slot>,
+    /// The whole set came again with the same content.
+    is_repeated: bool,
+    fault: Option<&'static str>,
+    /// The set of the same number before this one.
+    pub(super) previous: Option<usize>,
+}
+
+impl PageSet {
+    pub(super) fn new(page: Page, previous: Option<usize>) -> Self {
+        let mut set = Self {
+            pages: BTreeMap::new(),
+            rows: 0,
+            files: 0,
+            total: None,
+            repeated: BTreeSet::new(),
+            replaced: BTreeSet::new(),
+            is_repeated: false,
+            fault: None,
+            previous,
+        };
+        set.add(page);
+        set
+    }
+
+    /// Whether `page` belongs to this set rather than to a new one.
+    pub(super) fn takes(&self, page: &Page) -> bool {
+        if !self.is_complete() {
+            return true;
+        }
+        match self.pages.get(&page.slot()) {
+            Some(held) => held.is_redelivered_as(page) && held.says_the_same_as(page),
+            // Complete by `total` alone: the empty last page may follow, and a page with more rows must
+            // not be lost, whichever of them comes first.
+            None => !self.ends_with_last_page() && page.slot().is_some(),
+        }
+    }
+
+    pub(super) fn add(&mut self, page: Page) {
+        let slot = page.slot();
+        if let Some(held) = self.pages.get_mut(&slot) {
+            if held.says_the_same_as(&page) {
+                held.renew(page);
+                self.repeated.insert(slot);
+                return;
+            }
+            if slot.is_none() {
+                // A correction or a second page? To choose could lose rows.
+                self.fault = Some(
+                    "announced more than once with `lastPage` false and without `page`: the pages can't be told apart",
+                );
+            }
+            self.rows -= held.rows();
+            self.files -= usize::from(held.has_file());
+            self.replaced.insert(slot);
+        }
+        self.rows += page.rows();
+        self.files += usize::from(page.has_file());
+        self.total = page.announcement.hook.total.or(self.total);
+        self.pages.insert(slot, page);
+    }
+
+    pub(super) fn is_repeat_of(&self, before: &Self) -> bool {
+        self.fault.is_none()
+            && self.pages.iter().all(|(slot, page)| {
+                before
+                    .pages
+                    .get(slot)
+                    .is_some_and(|held| held.says_the_same_as(page))
+            })
+    }
+
+    pub(super) fn absorb(&mut self, repeat: Self) {
+        for (slot, page) in repeat.pages {
+            if let Some(held) = self.pages.get_mut(&slot) {
+                held.renew(page);
+            }
+        }
+        self.is_repeated = true;
+    }
+
+    /// Pages 1 to the highest are all there.
+    fn is_gapless(&self) -> bool {
+        self.pages.len() as u64 == self.highest()
+    }
+
+    /// The highest page; a hook without `page` is the first.
+    fn highest(&self) -> u64 {
+        self.pages
+            .last_key_value()
+            .map_or(1, |(slot, _)| slot.unwrap_or(1))
+    }
+
+    fn ends_with_last_page(&self) -> bool {
+        self.pages.last_key_value().is_some_and(|(slot, page)| {
+            match page.announcement.hook.last_page {
+                Some(last) => last,
+                // Neither `page` nor `lastPage`: nothing says that there are pages at all.
+                None => slot.is_none(),
+            }
+        })
+    }
+
+    fn rows_reach_total(&self) -> bool {
+        self.files == 0 && self.total.is_some_and(|total| self.rows >= total)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_gapless() && (self.ends_with_last_page() || self.rows_reach_total())
+    }
+
+    pub(super) fn into_batch(mut self) -> Result<Batch> {
+        let Some((_, first)) = self.pages.first_key_value() else {
+            return Err(Error::Internal("a set of pages without a page".into()));
+        };
+        let origin = first.announcement.origin.clone();
+        let batch_no = first.announcement.hook.batch_no.clone();
+        if let Err(message) = self.check_agreement() {
+            return Err(Fault::new(format!("batch {batch_no}: {message}"))
+                .hint("ask for the batch to be announced again")
+                .at(&origin));
+        }
+        let missing = self.missing();
+        let is_file = self.files > 0;
+        let pages_incomplete = missing.is_some() && is_file && self.total.is_some();
+        let announced = || self.pages.values().map(|page| &page.announcement);
+        let event_type = announced().find_map(|a| a.event_type.clone());
+        let announced_at = announced().filter_map(|a| a.announced_at).min();
+        let unknown_keys = announced().map(|a| a.unknown_keys).sum();
+        let mut notes = self.repetitions();
+        let content = if is_file {
+            self.take_files(&mut notes)
+        } else {
+            self.take_rows()
+        };
+        Ok(Batch {
+            batch_no,
+            origin,
+            event_type,
+            announced_at,
+            total: self.total,
+            content,
+            missing: missing.filter(|_| !pages_incomplete),
+            pages_incomplete,
+            notes,
+            unknown_keys,
+        })
+    }
+
+    /// Whether the pages can be pages of one batch; settles `total`.
+    fn check_agreement(&mut self) -> Result<(), String> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault.into());
+        }
+        if self.pages.len() > 1 && self.pages.contains_key(&None) {
+            return Err("pages disagree: some have `page`, others do not".into());
+        }
+        let mut totals = self.pages.iter().filter_map(|(slot, page)| {
+            let total = page.announcement.hook.total?;
+            Some((*slot, total))
+        });
+        let first = totals.next();
+        if let Some((slot, total)) = first
+            && let Some((other_slot, other)) = totals.find(|(_, other)| *other != total)
+        {
+            return Err(format!(
+                "pages disagree: `total` is {total} on {} and {other} on {}",
+                page_name(slot),
+                page_name(other_slot)
+            ));
+        }
+        let highest = self.highest();
+        let early_last = self.pages.iter().find(|(slot, page)| {
+            page.announcement.hook.last_page == Some(true) && slot.unwrap_or(1) < highest
+        });
+        if let Some((slot, _)) = early_last {
+            return Err(format!(
+                "pages disagree: {} has `lastPage` true, but page {highest} was announced",
+                page_name(*slot)
+            ));
+        }
+        let with_file = self.pages.iter().find(|(_, page)| page.has_file());
+        let list_only = self
+            .pages
+            .iter()
+            .find(|(_, page)| !page.has_file() && page.announcement.hook.list.is_some());
+        if let (Some((file, _)), Some((list, _))) = (with_file, list_only) {
+            return Err(format!(
+                "pages disagree: {} has `fileUrl`, {} only a `list`",
+                page_name(*file),
+                page_name(*list)
+            ));
+        }
+        // A superseded page's total is superseded too.
+        self.total = first.map(|(_, total)| total);
+        Ok(())
+    }
+
+    /// What came more than once, and what was made of it.
+    fn repetitions(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (slots, outcome) in [
+            (&self.repeated, "the same content, which counts once"),
+            (&self.replaced, "different content; the latest was taken"),
+        ] {
+            if !slots.is_empty() {
+                let pages: Vec<_> = slots.iter().flatten().map(|page| (*page, *page)).collect();
+                let what = if pages.is_empty() {
+                    "the hook".into()
+                } else {
+                    page_ranges(&pages)
+                };
+                notes.push(format!("{what} came more than once with {outcome}"));
+            }
+        }
+        if self.is_repeated {
+            notes.push("announced again with the same content, which counts once".into());
+        }
+        notes
+    }
+
+    fn take_rows(&mut self) -> Content {
+        let lists = self
+            .pages
+            .values_mut()
+            .filter_map(|page| page.announcement.hook.list.take());
+        Content::Rows(lists.flatten().collect())
+    }
+
+    fn take_files(&mut self, notes: &mut Vec<String>) -> Content {
+        if self.pages.values().any(|page| page.rows() > 0) {
+            notes.push("the inline list beside fileUrl is a preview and was not loaded".into());
+        }
+        let mut files: Vec<(usize, SourceUrl)> = Vec::new();
+        let mut place: HashMap<_, usize> = HashMap::new();
+        let mut queries_differ = false;
+        for page in self.pages.values() {
+            let Some(url) = &page.announcement.hook.file_url else {
+                continue;
+            };
+            let at = *place.entry(file_key(url)).or_insert(files.len());
+            match files.get_mut(at) {
+                None => files.push((page.order, url.clone())),
+                Some((order, held)) => {
+                    queries_differ |= held != url;
+                    if page.order > *order {
+                        (*order, *held) = (page.order, url.clone());
+                    }
+                }
+            }
+        }
+        if queries_differ {
+            notes.push(
+                "pages name the same file with different queries; it was taken once, by the newest URL".into(),
+            );
+        }
+        Content::Files(files.into_iter().map(|(_, url)| url).collect())
+    }
+
+    /// What has not been announced, in words.
+    fn missing(&self) -> Option<String> {
+        if self.is_complete() {
+            return None;
+        }
+        let highest = self.highest();
+        let last = if self.ends_with_last_page() {
+            Some(highest)
+        } else {
+            self.pages_by_size()
+        };
+        let mut gaps = Vec::new();
+        let mut next = 1;
+        for slot in self.pages.keys() {
+            let page = slot.unwrap_or(1);
+            if page > next {
+                gaps.push((next, page - 1));
+            }
+            next = page.saturating_add(1);
+        }
+        if let Some(last) = last {
+            if last > highest {
+                gaps.push((highest + 1, last));
+            }
+            if !gaps.is_empty() {
+                return Some(format!("{} of {last}", page_ranges(&gaps)));
+            }
+        }
+        let after = (!self.rows_reach_total()).then(|| {
+            let is_silent = self
+                .pages
+                .last_key_value()
+                .is_some_and(|(_, page)| page.announcement.hook.last_page.is_none());
+            match self.total {
+                Some(total) if self.rows > 0 && self.files == 0 => {
+                    format!("pages after {highest} ({} of {total} rows came)", self.rows)
+                }
+                None if is_silent => {
+                    format!("pages after {highest}, or a `lastPage` that says there are none")
+                }
+                _ => format!("pages after {highest}"),
+            }
+        });
+        let gaps = (!gaps.is_empty()).then(|| page_ranges(&gaps));
+        match (gaps, after) {
+            (Some(gaps), Some(after)) => Some(format!("{gaps} and {after}")),
+            (gaps, after) => gaps.or(after),
+        }
+    }
+
+    /// How many pages there should be by `total` and `size`, if all pages say the same size and no page
+    /// gives it the lie.
+    fn pages_by_size(&self) -> Option<u64> {
+        let (_, first) = self.pages.first_key_value()?;
+        let size = first.announcement.hook.size.filter(|size| *size > 0)?;
+        let is_common = self
+            .pages
+            .values()
+            .all(|page| page.announcement.hook.size == Some(size));
+        let pages = self.total?.div_ceil(size);
+        (is_common && pages >= self.highest()).then_some(pages)
+    }
+}
+
+fn page_name(slot: Slot) -> String {
+    match slot {
+        Some(page) => format!("page {page}"),
+        None => "the hook without `page`".into(),
+    }
+}
+
+/// "page 2", "pages 2 and 3", "pages 2, 5 to 9 and 11".
+fn page_ranges(ranges: &[(u64, u64)]) -> String {
+    const MOST: usize = 8;
+    let mut items = Vec::new();
+    for (from, to) in ranges.iter().take(MOST) {
+        match to - from {
+            0 => items.push(from.to_string()),
+            1 => items.extend([from.to_string(), to.to_string()]),
+            _ => items.push(format!("{from} to {to}")),
+        }
+    }
+    if ranges.len() > MOST {
+        items.push("more".into());
+    }
+    let noun = match ranges {
+        [(from, to)] if from == to => "page",
+        _ => "pages",
+    };
+    match items.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{noun} {} and {last}", rest.join(", ")),
+        _ => format!("{noun} {}", items.concat()),
+    }
+}

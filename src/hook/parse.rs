@@ -1,0 +1,782 @@
+//! From a document's bytes to announcements: the forms an announcement has, and its fields.
+
+use serde_json::value::RawValue;
+
+use super::{
+    Announcement, BatchHook, FORMS, Fault, ListRow,
+    json::{self, Kind, shown},
+};
+use crate::{
+    batch_no::BatchNo,
+    error::{Error, Result},
+    source_url::{SourceUrl, without_secrets},
+};
+
+/// Reads the announcements of one document: a Batch Hook, an array of hooks or envelopes, or the
+/// webhook's envelope, whose `resource` is a hook, an array of hooks, or either as JSON in a string.
+///
+/// `origin` names the document in errors and in [`Announcement::origin`].
+///
+/// # Errors
+/// [`Error::Announcement`] that names the element and the field, never a value: not JSON (with line and
+/// column), no hook, a key that appears twice, a field that is missing or not what it should be, a hook
+/// that names no rows although `total` is not 0.
+///
+/// ```
+/// use redledger::hook;
+///
+/// let bytes = br#"{"batchNo":"BATCH_1","page":"1","lastPage":true,"list":[{"cardNegative":1.10}]}"#;
+/// let announcements = hook::parse("hook.json", bytes)?;
+/// let list = announcements[0].hook.list.as_ref().expect("a list");
+/// assert_eq!(list[0].cells, [("cardNegative".into(), Some("1.10".into()))]);
+/// # Ok::<(), redledger::error::Error>(())
+/// ```
+pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Announcement>> {
+    // A path may well hold a `?` or `#`; only a URL has secrets behind it.
+    let origin = if origin.contains("://") {
+        &without_secrets(origin)
+    } else {
+        origin
+    };
+    let document = json::decode(bytes)
+        .and_then(json::document)
+        .map_err(|fault| fault.at(origin))?;
+    let mut announcements = Vec::new();
+    for (origin, element) in elements(origin, document)? {
+        read_element(&origin, element, &mut announcements)?;
+    }
+    Ok(announcements)
+}
+
+/// The elements of an array, or the value itself, each with its origin.
+fn elements<'a>(origin: &str, value: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>> {
+    if Kind::of(value) != Kind::Array {
+        return Ok(vec![(origin.to_owned(), value)]);
+    }
+    let values = json::array(value).map_err(|fault| fault.at(origin))?;
+    if values.is_empty() {
+        return Err(Fault::new("an empty array where a Batch Hook was expected")
+            .hint(FORMS)
+            .at(origin));
+    }
+    Ok(values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| (format!("{origin}[{}]", index + 1), value))
+        .collect())
+}
+
+/// Reads a hook, or the hooks of an envelope.
+fn read_element(origin: &str, value: &RawValue, into: &mut Vec<Announcement>) -> Result<()> {
+    let members = members(value).map_err(|fault| fault.at(origin))?;
+    let holds = |name: &str| {
+        members
+            .iter()
+            .any(|(key, value)| key == name && Kind::of(value) != Kind::Null)
+    };
+    if !holds("resource") {
+        into.push(read_hook(origin, &members).map_err(|fault| fault.at(origin))?);
+        return Ok(());
+    }
+    if holds("batchNo") {
+        // To take it for either would drop the rows of the other.
+        return Err(Fault::new(
+            "both `batchNo` and `resource`: a hook or an envelope, but not both",
+        )
+        .hint(FORMS)
+        .at(origin));
+    }
+    read_envelope(origin, &members, into)
+}
+
+fn read_envelope(
+    origin: &str,
+    members: &[(String, &RawValue)],
+    into: &mut Vec<Announcement>,
+) -> Result<()> {
+    let mut event_type = None;
+    let mut id = None;
+    let mut announced_at = None;
+    let mut unknown_keys = 0;
+    let mut resource = None;
+    for (key, value) in members {
+        let read = || -> Result<(), Fault> {
+            match key.as_str() {
+                "eventType" => event_type = text(value)?.filter(|text| !text.is_empty()),
+                "id" => id = text(value)?.filter(|text| !text.is_empty()),
+                "createTime" => announced_at = epoch_milliseconds(value)?,
+                "resource" => resource = Some(*value),
+                "apiVersion" | "code" | "message" => {}
+                _ => unknown_keys += 1,
+            }
+            Ok(())
+        };
+        field(key, read).map_err(|fault| fault.at(origin))?;
+    }
+    let Some(resource) = resource else {
+        return Err(Error::Internal("an envelope without `resource`".into()));
+    };
+    let unescaped;
+    let resource = if Kind::of(resource) == Kind::Text {
+        let in_resource = |fault: Fault| fault.within("`resource` ").at(origin);
+        unescaped = json::text(resource).map_err(in_resource)?;
+        json::document(&unescaped)
+            .map_err(|fault| fault.within("`resource` is text but ").at(origin))?
+    } else {
+        resource
+    };
+    for (origin, value) in elements(origin, resource)? {
+        let announcement = self::members(value)
+            .and_then(|members| read_hook(&origin, &members))
+            .map_err(|fault| fault.within("in `resource`: ").at(&origin))?;
+        into.push(Announcement {
+            event_type: event_type.clone(),
+            id: id.clone(),
+            announced_at,
+            unknown_keys: announcement.unknown_keys + std::mem::take(&mut unknown_keys),
+            ..announcement
+        });
+    }
+    Ok(())
+}
+
+/// The members of what should be a hook or an envelope.
+fn members(value: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault> {
+    match Kind::of(value) {
+        Kind::Object => json::object(value),
+        other => {
+            Err(Fault::new(format!("{} where a Batch Hook was expected", other.name())).hint(FORMS))
+        }
+    }
+}
+
+fn read_hook(origin: &str, members: &[(String, &RawValue)]) -> Result<Announcement, Fault> {
+    let mut batch_no = None;
+    let (mut page, mut size, mut total, mut last_page) = (None, None, None, None);
+    let (mut file_url, mut list) = (None, None);
+    let mut known_keys = 0;
+    for (key, value) in members {
+        known_keys += 1;
+        let read = || -> Result<(), Fault> {
+            match key.as_str() {
+                "batchNo" => batch_no = text(value)?,
+                "page" => page = whole_number(value)?,
+                "size" => size = whole_number(value)?,
+                "total" => total = whole_number(value)?,
+                "lastPage" => last_page = boolean(value)?,
+                "fileUrl" => file_url = address(value)?,
+                "list" => list = rows(value)?,
+                _ => known_keys -= 1,
+            }
+            Ok(())
+        };
+        field(key, read)?;
+    }
+    if known_keys == 0 {
+        return Err(Fault::new(format!(
+            "no Batch Hook: {} where `batchNo` was expected",
+            keys(members)
+        ))
+        .hint(FORMS));
+    }
+    let batch_no = batch_no.ok_or_else(|| Fault::new("`batchNo` is missing"))?;
+    // The constructor's message names the field.
+    let batch_no = BatchNo::new(&batch_no).map_err(Fault::new)?;
+    if page == Some(0) {
+        return Err(Fault::new("`page` is 0 where pages count from 1"));
+    }
+    if file_url.is_none() && list.is_none() && total != Some(0) {
+        let total = total.map_or("`total` is not given".into(), |total| {
+            format!("`total` is {total}")
+        });
+        return Err(Fault::new(format!(
+            "the hook names no rows: neither `fileUrl` nor `list`, and {total}"
+        ))
+        .hint("an empty batch has `total` 0 or an empty `list`"));
+    }
+    Ok(Announcement {
+        origin: origin.to_owned(),
+        event_type: None,
+        id: None,
+        announced_at: None,
+        hook: BatchHook {
+            batch_no,
+            page,
+            size,
+            total,
+            last_page,
+            file_url,
+            list,
+        },
+        unknown_keys: (members.len() - known_keys) as u64,
+    })
+}
+
+/// The keys of an object that is no hook; the values may be anybody's secrets.
+fn keys(members: &[(String, &RawValue)]) -> String {
+    const MOST: usize = 12;
+    if members.is_empty() {
+        return "an object without keys".into();
+    }
+    let names: Vec<String> = members
+        .iter()
+        .take(MOST)
+        .map(|(key, _)| shown(key))
+        .collect();
+    let more = match members.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("an object with the keys {}{more}", names.join(", "))
+}
+
+/// Runs `read`, naming the field in what goes wrong.
+fn field(key: &str, read: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    read().map_err(|fault| fault.within(format_args!("{} ", shown(key))))
+}
+
+/// Text or a number's text; `None` for null.
+fn text(value: &RawValue) -> Result<Option<String>, Fault> {
+    match Kind::of(value) {
+        Kind::Null => Ok(None),
+        Kind::Text => json::text(value).map(Some),
+        Kind::Number => Ok(Some(value.get().to_owned())),
+        other => Err(expected(other, "text or a number")),
+    }
+}
+
+fn expected(kind: Kind, expected: &str) -> Fault {
+    Fault::new(format!("is {} where {expected} was expected", kind.name()))
+}
+
+/// A whole number from 0 that the ledger's BIGINT can hold.
+fn whole_number(value: &RawValue) -> Result<Option<u64>, Fault> {
+    let Some(digits) = text(value)? else {
+        return Ok(None);
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let what = if digits.starts_with('-') {
+            "is negative"
+        } else {
+            "is not a whole number"
+        };
+        return Err(Fault::new(what));
+    }
+    match digits.parse::<i64>() {
+        Ok(number) => Ok(Some(number.unsigned_abs())),
+        Err(_) => Err(Fault::new("is larger than any number of rows")),
+    }
+}
+
+fn boolean(value: &RawValue) -> Result<Option<bool>, Fault> {
+    if Kind::of(value) == Kind::Boolean {
+        return Ok(Some(value.get() == "true"));
+    }
+    match text(value)?.as_deref() {
+        None => Ok(None),
+        Some("1") => Ok(Some(true)),
+        Some("0") => Ok(Some(false)),
+        Some(word) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(word) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(Fault::new("is neither true nor false")),
+    }
+}
+
+/// Epoch milliseconds. Another unit would order announcements wrongly, so it is refused, not guessed.
+fn epoch_milliseconds(value: &RawValue) -> Result<Option<i64>, Fault> {
+    let Some(number) = whole_number(value)? else {
+        return Ok(None);
+    };
+    let wrong = |unit| {
+        Err(Fault::new(format!("has the digits of {unit}"))
+            .hint("`createTime` is in epoch milliseconds, such as 1711785600000"))
+    };
+    match number {
+        // 9 and 10 digits: years 1973 to 2286 in seconds, January to April 1970 in milliseconds.
+        100_000_000..=9_999_999_999 => wrong("seconds"),
+        0..=99_999_999_999_999 => Ok(i64::try_from(number).ok()),
+        _ => wrong("microseconds or nanoseconds"),
+    }
+}
+
+fn address(value: &RawValue) -> Result<Option<SourceUrl>, Fault> {
+    let address = match Kind::of(value) {
+        Kind::Null => return Ok(None),
+        Kind::Text => json::text(value)?,
+        other => return Err(expected(other, "a URL")),
+    };
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let url = SourceUrl::parse(&address).map_err(|message| Fault::new(format!("is {message}")))?;
+    if url.secret().scheme() == "file" {
+        // Whoever can announce must not be able to have local files read.
+        return Err(
+            Fault::new("is a `file:` URL").hint("local files are taken only from the command line")
+        );
+    }
+    Ok(Some(url))
+}
+
+fn rows(value: &RawValue) -> Result<Option<Vec<ListRow>>, Fault> {
+    match Kind::of(value) {
+        Kind::Null => Ok(None),
+        Kind::Array => json::array(value)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| {
+                row(value).map_err(|fault| fault.within(format_args!("row {}: ", index + 1)))
+            })
+            .collect::<Result<_, _>>()
+            .map(Some),
+        other => Err(expected(other, "an array of rows")),
+    }
+}
+
+fn row(value: &RawValue) -> Result<ListRow, Fault> {
+    if Kind::of(value) != Kind::Object {
+        return Err(Fault::new(format!(
+            "{} where an object was expected",
+            Kind::of(value).name()
+        )));
+    }
+    let cells = json::object(value)?
+        .into_iter()
+        .map(|(key, value)| {
+            let cell = match Kind::of(value) {
+                Kind::Null => None,
+                Kind::Text => Some(
+                    json::text(value)
+                        .map_err(|fault| fault.within(format_args!("{} ", shown(&key))))?,
+                ),
+                Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
+                    Some(value.get().to_owned())
+                }
+            };
+            Ok((key, cell))
+        })
+        .collect::<Result<_, Fault>>()?;
+    Ok(ListRow {
+        cells,
+        json: value.get().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::parse;
+    use crate::{
+        error::Error,
+        hook::{Announcement, assemble},
+    };
+
+    /// Parses a document in which `'` stands for `"`.
+    fn parsed(json: &str) -> Vec<Announcement> {
+        parse("h.json", json.replace('\'', "\"").as_bytes())
+            .unwrap_or_else(|error| panic!("{json}: {error}"))
+    }
+
+    fn one(json: &str) -> Announcement {
+        let mut announcements = parsed(json);
+        assert_eq!(announcements.len(), 1, "{json}");
+        announcements.remove(0)
+    }
+
+    /// `origin: message`, and the hint.
+    fn refused_bytes(bytes: &[u8]) -> (String, Option<String>) {
+        match parse("h.json", bytes) {
+            Err(error @ Error::Announcement { .. }) => {
+                (error.to_string(), error.hint().map(str::to_owned))
+            }
+            other => panic!("{:?}: {other:?}", String::from_utf8_lossy(bytes)),
+        }
+    }
+
+    fn refused(json: &str) -> String {
+        refused_bytes(json.replace('\'', "\"").as_bytes()).0
+    }
+
+    const HOOK: &str = "{'batchNo':'B','list':[{'a':1}]}";
+
+    #[test]
+    fn every_form_of_announcement_is_read() {
+        let text = HOOK.replace('\'', "\\'");
+        let array_text = format!("[{text}]");
+        #[rustfmt::skip]
+        let cases: &[(&str, &[&str])] = &[
+            // The document and the origins of its announcements.
+            (HOOK, &["h.json"]),
+            (&format!("\u{feff} {HOOK}\n"), &["h.json"]),
+            (&format!("[{HOOK},{HOOK}]"), &["h.json[1]", "h.json[2]"]),
+            (&format!("{{'resource':{HOOK}}}"), &["h.json"]),
+            (&format!("{{'resource':'{text}'}}"), &["h.json"]),
+            (&format!("{{'resource':[{HOOK},{HOOK}]}}"), &["h.json[1]", "h.json[2]"]),
+            (&format!("{{'resource':'{array_text}'}}"), &["h.json[1]"]),
+            (&format!("[{HOOK},{{'resource':'{text}'}},{{'resource':[{HOOK}]}}]"), &["h.json[1]", "h.json[2]", "h.json[3][1]"]),
+        ];
+        for (json, origins) in cases {
+            let announcements = parsed(json);
+            let found: Vec<&str> = announcements.iter().map(|a| a.origin.as_str()).collect();
+            assert_eq!(found, *origins, "{json}");
+            for announcement in announcements {
+                assert_eq!(announcement.hook, one(HOOK).hook, "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_kept_with_its_hook() {
+        let announcement = one(&format!(
+            "{{'eventType':'negative','apiVersion':'v1','code':0,'message':'ok','createTime':'1711785600000','id':77,'resource':{HOOK}}}"
+        ));
+        assert_eq!(announcement.event_type.as_deref(), Some("negative"));
+        assert_eq!(announcement.id.as_deref(), Some("77"));
+        assert_eq!(announcement.announced_at, Some(1_711_785_600_000));
+        assert_eq!(announcement.unknown_keys, 0);
+        let bare = one(&format!(
+            "{{'eventType':'','id':null,'createTime':null,'resource':{HOOK}}}"
+        ));
+        assert_eq!(
+            (bare.event_type, bare.id, bare.announced_at),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn numbers_and_strings_are_interchangeable() {
+        let expected = one(
+            "{'batchNo':'20260330','page':1,'size':2,'total':3,'lastPage':true,'list':[{'a':'1.10'}]}",
+        );
+        for json in [
+            "{'batchNo':20260330,'page':'1','size':'2','total':'3','lastPage':'true','list':[{'a':'1.10'}]}",
+            "{'batchNo':'20260330','page':'1','size':2,'total':'3','lastPage':1,'list':[{'a':'1.10'}]}",
+            "{'batchNo':'20260330','page':1,'size':'2','total':3,'lastPage':'1','list':[{'a':'1.10'}]}",
+        ] {
+            assert_eq!(one(json), expected, "{json}");
+        }
+        for (json, last_page) in [
+            ("false", false),
+            ("0", false),
+            ("'False'", false),
+            ("'TRUE'", true),
+        ] {
+            let announcement = one(&format!("{{'batchNo':'B','lastPage':{json},'list':[]}}"));
+            assert_eq!(announcement.hook.last_page, Some(last_page), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_cell_is_its_text() {
+        #[rustfmt::skip]
+        let cases: &[(&str, Option<&str>)] = &[
+            ("1.10", Some("1.10")),
+            ("-0.00", Some("-0.00")),
+            ("1E+400", Some("1E+400")),
+            ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+            ("\"1.10\"", Some("1.10")),
+            ("true", Some("true")),
+            ("false", Some("false")),
+            ("null", None),
+            ("\"\"", Some("")),
+            ("{\"b\": [1.10, {}]}", Some("{\"b\": [1.10, {}]}")),
+            ("[1.10 , null]", Some("[1.10 , null]")),
+            (r#""a\"b\\c\/\n\t\u00e9""#, Some("a\"b\\c/\n\té")),
+            (r#""\ud83d\ude00 \u0000""#, Some("😀 \0")),
+            ("\"账户\"", Some("账户")),
+        ];
+        for (cell, text) in cases {
+            let row = format!("{{ \"a\" : {cell} }}");
+            let json = format!("{{\"batchNo\":\"B\",\"list\":[ {row} ]}}");
+            let list = one(&json).hook.list.expect("a list");
+            let [row_read] = list.as_slice() else {
+                panic!("{list:?}")
+            };
+            assert_eq!(row_read.cells, [("a".into(), text.map(Into::into))]);
+            assert_eq!(row_read.json, row);
+            // The same by way of a string.
+            let escaped = serde_json::to_string(&json).expect("a string");
+            let enveloped = one(&format!("{{\"resource\":{escaped}}}"));
+            assert_eq!(enveloped.hook.list, Some(list));
+        }
+    }
+
+    #[test]
+    fn null_is_absent_and_an_empty_list_is_not() {
+        let nulls = one(
+            "{'batchNo':'B','page':null,'size':null,'total':0,'lastPage':null,'fileUrl':null,'list':null}",
+        );
+        assert_eq!(nulls, one("{'batchNo':'B','total':0,'fileUrl':''}"));
+        assert_eq!(nulls.hook.list, None);
+        let empty = one("{'batchNo':'B','list':[]}");
+        assert_eq!(empty.hook.list, Some(vec![]));
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_counted() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[u64])] = &[
+            ("{'batchNo':'B','list':[{'odd':1}]}", &[0]),
+            ("{'batchNo':'B','list':[],'x':{'y':1},'resource':null}", &[2]),
+            ("{'x':1,'resource':{'batchNo':'B','list':[],'y':1}}", &[2]),
+            ("{'x':1,'resource':[{'batchNo':'B','list':[]},{'batchNo':'C','list':[],'y':1}]}", &[1, 1]),
+        ];
+        for (json, counts) in cases {
+            let found: Vec<u64> = parsed(json).iter().map(|a| a.unknown_keys).collect();
+            assert_eq!(found, *counts, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_announcement_is_refused_by_name() {
+        let long = "9".repeat(10_000);
+        #[rustfmt::skip]
+        let cases: &[(&str, &str)] = &[
+            ("", "h.json: not JSON: it is empty"),
+            ("\u{feff}\n", "h.json: not JSON: it is empty"),
+            ("<html>", "h.json: not JSON: expected value at line 1 column 1"),
+            ("{'batchNo':'B',\n 'list':[}", "h.json: not JSON: expected value at line 2 column 10"),
+            ("{'batchNo':'B'", "h.json: not JSON: EOF while parsing an object at line 1 column 14"),
+            ("{'batchNo':01}", "h.json: not JSON: invalid number at line 1 column 13"),
+            (&format!("{HOOK}\n{HOOK}\n"), "h.json: more than one JSON document: the second starts at line 2 column 1"),
+            (&format!("{HOOK};"), "h.json: not JSON: trailing characters at line 1 column 33"),
+            ("[]", "h.json: an empty array where a Batch Hook was expected"),
+            ("3", "h.json: a number where a Batch Hook was expected"),
+            ("null", "h.json: null where a Batch Hook was expected"),
+            (&format!("[{HOOK},'x']"), "h.json[2]: text where a Batch Hook was expected"),
+            (&format!("[[{HOOK}]]"), "h.json[1]: an array where a Batch Hook was expected"),
+            ("{}", "h.json: no Batch Hook: an object without keys where `batchNo` was expected"),
+            ("{'code':401,'message':'secret'}", "h.json: no Batch Hook: an object with the keys `code`, `message` where `batchNo` was expected"),
+            ("{'a\\nb':1}", "h.json: no Batch Hook: an object with the keys `a\\nb` where `batchNo` was expected"),
+            ("{'page':1,'list':[]}", "h.json: `batchNo` is missing"),
+            ("{'batchNo':null,'list':[]}", "h.json: `batchNo` is missing"),
+            ("{'batchNo':'','list':[]}", "h.json: `batchNo` is empty"),
+            ("{'batchNo':true,'list':[]}", "h.json: `batchNo` is a boolean where text or a number was expected"),
+            ("{'batchNo':'../x','list':[]}", "h.json: `batchNo` must start with a letter or a digit"),
+            ("{'batchNo':'a/b','list':[]}", "h.json: `batchNo` has '/' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
+            (&format!("{{'batchNo':{long},'list':[]}}"), "h.json: `batchNo` has 10000 bytes where at most 128 are allowed"),
+            ("{'batchNo':'B','page':0,'list':[]}", "h.json: `page` is 0 where pages count from 1"),
+            ("{'batchNo':'B','page':-1,'list':[]}", "h.json: `page` is negative"),
+            ("{'batchNo':'B','size':'','list':[]}", "h.json: `size` is not a whole number"),
+            ("{'batchNo':'B','total':'-3','list':[]}", "h.json: `total` is negative"),
+            ("{'batchNo':'B','total':3.0,'list':[]}", "h.json: `total` is not a whole number"),
+            ("{'batchNo':'B','total':1e3,'list':[]}", "h.json: `total` is not a whole number"),
+            ("{'batchNo':'B','total':9223372036854775808,'list':[]}", "h.json: `total` is larger than any number of rows"),
+            ("{'batchNo':'B','total':{},'list':[]}", "h.json: `total` is an object where text or a number was expected"),
+            ("{'batchNo':'B','lastPage':2,'list':[]}", "h.json: `lastPage` is neither true nor false"),
+            ("{'batchNo':'B','fileUrl':'f.csv'}", "h.json: `fileUrl` is not a URL (relative URL without a base)"),
+            ("{'batchNo':'B','fileUrl':'ftp://h/f'}", "h.json: `fileUrl` is a URL with scheme `ftp` where https was expected"),
+            ("{'batchNo':'B','fileUrl':'file:///etc/passwd'}", "h.json: `fileUrl` is a `file:` URL"),
+            ("{'batchNo':'B','fileUrl':7}", "h.json: `fileUrl` is a number where a URL was expected"),
+            ("{'batchNo':'B','list':{}}", "h.json: `list` is an object where an array of rows was expected"),
+            ("{'batchNo':'B','list':[{},null]}", "h.json: `list` row 2: null where an object was expected"),
+            ("{'batchNo':'B','total':3}", "h.json: the hook names no rows: neither `fileUrl` nor `list`, and `total` is 3"),
+            ("{'batchNo':'B','fileUrl':'','list':null}", "h.json: the hook names no rows: neither `fileUrl` nor `list`, and `total` is not given"),
+            ("{'resource':'x'}", "h.json: `resource` is text but not JSON: expected value at line 1 column 1"),
+            ("{'resource':''}", "h.json: `resource` is text but not JSON: it is empty"),
+            ("{'resource':'\\'x\\''}", "h.json: in `resource`: text where a Batch Hook was expected"),
+            ("{'resource':7}", "h.json: in `resource`: a number where a Batch Hook was expected"),
+            ("{'resource':[{'batchNo':'B','list':[]},{'list':[]}]}", "h.json[2]: in `resource`: `batchNo` is missing"),
+            ("{'resource':null,'eventType':'e'}", "h.json: no Batch Hook: an object with the keys `resource`, `eventType` where `batchNo` was expected"),
+            ("{'batchNo':'B','list':[],'resource':{}}", "h.json: both `batchNo` and `resource`: a hook or an envelope, but not both"),
+            ("{'resource':{},'createTime':1711785600}", "h.json: `createTime` has the digits of seconds"),
+            ("{'resource':{},'createTime':1711785600000000}", "h.json: `createTime` has the digits of microseconds or nanoseconds"),
+            ("{'resource':{},'createTime':'2024-03-30'}", "h.json: `createTime` is not a whole number"),
+        ];
+        for (json, message) in cases {
+            assert_eq!(refused(json), *message, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_appears_twice_is_refused_wherever_it_would_be_read() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &str)] = &[
+            ("{'batchNo':'B','total':1,'list':[],'total':2}", "h.json: `total` appears twice in one object"),
+            ("{'batchNo':'B','x':1,'x':1,'list':[]}", "h.json: `x` appears twice in one object"),
+            ("{'batchNo':'B','list':[{'cardNegative':1},{'cardNegative':1,'card\\u004eegative':2}]}", "h.json: `list` row 2: `cardNegative` appears twice in one object"),
+            ("{'resource':{'batchNo':'B','list':[]},'resource':{}}", "h.json: `resource` appears twice in one object"),
+            ("{'resource':{'batchNo':'B','batchNo':'C','list':[]}}", "h.json: in `resource`: `batchNo` appears twice in one object"),
+        ];
+        for (json, message) in cases {
+            assert_eq!(refused(json), *message, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        #[rustfmt::skip]
+        let cases: &[(&[u8], &str)] = &[
+            (b"{\"batchNo\":\n\"\xff\"}", "h.json: not JSON: not UTF-8 at line 2 column 2"),
+            (b"\xff\xfe{\0", "h.json: not JSON: not UTF-8 at line 1 column 1"),
+            (br#"{"batchNo":"B","list":[{"a":"\ud83d"}]}"#, "h.json: `list` row 1: `a` holds an escape that is no character (half a surrogate pair)"),
+            (br#"{"batchNo":"B","list":[{"\ude00":1}]}"#, "h.json: `list` row 1: a key holds an escape that is no character"),
+            (br#"{"batchNo":"B\u0000","list":[]}"#, "h.json: `batchNo` has '\\0' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
+        ];
+        for (bytes, message) in cases {
+            assert_eq!(refused_bytes(bytes).0, *message);
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_to_do_where_something_can_be_done() {
+        for (json, hint) in [
+            ("<html>", "web page"),
+            ("{}\n{}", "put several hooks into an array"),
+            ("{}", "an array of them"),
+            (
+                r#"{"batchNo":"B","fileUrl":"file:///x"}"#,
+                "only from the command line",
+            ),
+        ] {
+            let found = refused_bytes(json.as_bytes()).1;
+            assert!(
+                found.as_deref().is_some_and(|text| text.contains(hint)),
+                "{json}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_shown_holds_a_secret() {
+        let url = "https://user:word@h/hook.json?Signature=s3cret";
+        let announcements = parse(
+            url,
+            br#"[{"batchNo":"B","fileUrl":"https://h/f?sig=s3cret","list":[{"name":"s3cret"}]}]"#,
+        )
+        .expect("an announcement");
+        assert_eq!(announcements[0].origin, "https://h/hook.json[1]");
+        let refusal = parse(url, b"{}").expect_err("no hook").to_string();
+        let shown = format!(
+            "{announcements:?} {:?} {refusal}",
+            assemble(announcements.clone())
+        );
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("word"),
+            "{shown}"
+        );
+        // A path is not a URL: all of it is its name.
+        let path = parse("in#1?.json", br#"{"batchNo":"B","list":[]}"#).expect("an announcement");
+        assert_eq!(path[0].origin, "in#1?.json");
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep =
+            |open: &str, close: &str| format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
+        for cell in [deep("[", "]"), deep("{\"a\":", "}")] {
+            let json = format!("{{\"batchNo\":\"B\",\"list\":[{{\"a\":{cell}}}],\"x\":{cell}}}");
+            let list = one(&json).hook.list.expect("a list");
+            assert_eq!(list[0].cells[0].1.as_deref(), Some(cell.as_str()));
+            refused(&cell);
+            refused(&format!("{{\"resource\":{cell}}}"));
+        }
+    }
+
+    /// JSON-like text: most of it nearly an announcement.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let token = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "'batchNo'",
+            "'page'",
+            "'total'",
+            "'list'",
+            "'fileUrl'",
+            "'resource'",
+            "'lastPage'",
+            "'createTime'",
+            "'B'",
+            "'https://h/f?q'",
+            "1",
+            "0",
+            "-1",
+            "1.10",
+            "1e9",
+            "true",
+            "null",
+            "\\",
+            "\\u",
+            "\\ud83d",
+            "\u{feff}",
+            "\0",
+            "{'batchNo':'B','list':[{'a':1}]}",
+            "{'resource':'{}'}",
+            "\n",
+        ]);
+        prop::collection::vec(token, 0..24).prop_map(|tokens| tokens.concat().replace('\'', "\""))
+    }
+
+    fn arbitrary_hook() -> impl Strategy<Value = String> {
+        let value = prop::sample::select(vec![
+            "null",
+            "0",
+            "1",
+            "2",
+            "'1'",
+            "'2'",
+            "3",
+            "9223372036854775807",
+            "true",
+            "false",
+            "[]",
+            "[{'a':1}]",
+            "[{'a':1},{'b':2}]",
+            "'https://h/a?1'",
+            "'https://h/b?2'",
+            "''",
+        ]);
+        prop::collection::vec(value, 5).prop_map(|v| {
+            format!(
+                "{{'batchNo':'B','page':{},'size':{},'total':{},'lastPage':{},'fileUrl':{},'list':[{{'a':1}}]}}",
+                v[0], v[1], v[2], v[3], v[4]
+            )
+            .replace('\'', "\"")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse("h", &bytes).map(assemble);
+        }
+
+        #[test]
+        fn no_text_is_a_panic(text in nearly_json()) {
+            let _ = parse("h", text.as_bytes()).map(assemble);
+        }
+
+        #[test]
+        fn no_hooks_are_a_panic(hooks in prop::collection::vec(arbitrary_hook(), 0..40)) {
+            let announcements: Vec<_> = hooks
+                .iter()
+                .filter_map(|hook| parse("h", hook.as_bytes()).ok())
+                .flatten()
+                .collect();
+            let known = announcements.len();
+            prop_assert!(assemble(announcements).len() <= known);
+        }
+
+        #[test]
+        fn a_number_survives_as_its_text(number in r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,5})?") {
+            let json = format!(r#"{{"batchNo":"B","list":[{{"n":{number},"deep":[{number}]}}]}}"#);
+            let list = one(&json).hook.list.expect("a list");
+            prop_assert_eq!(&list[0].cells[0].1, &Some(number.clone()));
+            prop_assert_eq!(&list[0].cells[1].1, &Some(format!("[{number}]")));
+        }
+
+        #[test]
+        fn text_survives(text in any::<String>()) {
+            let cell = serde_json::to_string(&text).expect("a string");
+            let json = format!(r#"{{"batchNo":"B","list":[{{"t":{cell}}}]}}"#);
+            let list = parse("h", json.as_bytes()).expect("an announcement").remove(0).hook.list.expect("a list");
+            prop_assert_eq!(&list[0].cells[0].1, &Some(text));
+        }
+    }
+}
