@@ -15,7 +15,12 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
-use super::{BodyStream, retry::Failure, store_error::StoreError};
+use super::{
+    BodyStream,
+    retry::Failure,
+    store_error::StoreError,
+    zip::{self, Archive},
+};
 use crate::error::{FetchError, FetchKind};
 
 /// Decoded bytes handed on at once.
@@ -114,7 +119,10 @@ pub(super) async fn object(
         [0x1f, 0x8b, ..] => Encoding::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Encoding::Zstd,
         [b'P', b'K', 3, 4, ..] => {
-            return Err(Failure::malformed("a zip archive where a CSV file was due").at(origin));
+            return Ok((zip::only_entry(origin, body, limits).await?, true));
+        }
+        [b'P', b'K', 5, 6, ..] => {
+            return Err(Failure::malformed("a zip archive with nothing in it").at(origin));
         }
         _ => return Ok((body, false)),
     };
@@ -126,11 +134,11 @@ fn is_zlib(head: &[u8]) -> bool {
         if first & 0x0f == 8 && (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31))
 }
 
-type Input =
+pub(super) type Input =
     StreamReader<futures_util::stream::MapErr<BodyStream, fn(FetchError) -> io::Error>, Bytes>;
 
 /// Something that decodes an [`Input`] and can give it back.
-trait Decoder: AsyncRead + Send + Unpin + 'static {
+pub(super) trait Decoder: AsyncRead + Send + Unpin + 'static {
     fn input(&mut self) -> &mut Input;
 }
 
@@ -146,9 +154,20 @@ macro_rules! decoder {
 
 decoder!(GzipDecoder ZlibDecoder DeflateDecoder ZstdDecoder BrotliDecoder);
 
-fn decode(origin: &str, body: BodyStream, encoding: Encoding, limits: &Limits) -> BodyStream {
+impl Decoder for tokio::io::Take<Input> {
+    fn input(&mut self) -> &mut Input {
+        self.get_mut()
+    }
+}
+
+/// `body` as something to read from; its errors come back out of [`unwrap`].
+pub(super) fn input(body: BodyStream) -> Input {
     let carry: fn(FetchError) -> io::Error = io::Error::other;
-    let input = StreamReader::new(body.map_err(carry));
+    StreamReader::new(body.map_err(carry))
+}
+
+fn decode(origin: &str, body: BodyStream, encoding: Encoding, limits: &Limits) -> BodyStream {
+    let input = input(body);
     let decoder: Box<dyn Decoder> = match encoding {
         Encoding::Gzip => {
             let mut decoder = decoders::GzipDecoder::new(input);
@@ -166,11 +185,22 @@ fn decode(origin: &str, body: BodyStream, encoding: Encoding, limits: &Limits) -
         }
         Encoding::Brotli => Box::new(decoders::BrotliDecoder::new(input)),
     };
+    decoding(origin, decoder, limits, None)
+}
+
+/// The stream of what `decoder` makes of its input.
+pub(super) fn decoding(
+    origin: &str,
+    decoder: Box<dyn Decoder>,
+    limits: &Limits,
+    archive: Option<Archive>,
+) -> BodyStream {
     let state = Decoding {
         decoder,
         origin: origin.to_owned(),
         limits: limits.clone(),
         produced: 0,
+        archive,
     };
     futures_util::stream::try_unfold(state, |mut state| async move {
         Ok(state.next().await?.map(|piece| (piece, state)))
@@ -183,14 +213,21 @@ struct Decoding {
     origin: String,
     limits: Limits,
     produced: u64,
+    /// What an archive says around its entry.
+    archive: Option<Archive>,
 }
 
 impl Decoding {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let mut piece = BytesMut::with_capacity(PIECE);
         let read = self.decoder.read_buf(&mut piece).await;
-        let read = read.map_err(|error| self.fail(error))?;
+        let read = read.map_err(|error| unwrap(error, &self.origin))?;
         if read == 0 {
+            if let Some(archive) = self.archive.take() {
+                let end = archive.check_end(self.decoder.input(), self.produced).await;
+                end.map_err(|error| unwrap(error, &self.origin))?;
+                return Ok(None);
+            }
             // Reading the input to its end is what verifies it.
             let rest = self.decoder.input().fill_buf().await.map(<[u8]>::len);
             return match rest {
@@ -199,11 +236,14 @@ impl Decoding {
                     Err(Failure::malformed("something follows the compressed data")
                         .at(&self.origin))
                 }
-                Err(error) => Err(self.fail(error)),
+                Err(error) => Err(unwrap(error, &self.origin)),
             };
         }
         self.produced += read as u64;
         self.check().map_err(|failure| failure.at(&self.origin))?;
+        if let Some(archive) = &mut self.archive {
+            archive.update(&piece);
+        }
         Ok(Some(piece.freeze()))
     }
 
@@ -230,19 +270,25 @@ impl Decoding {
         }
         Ok(())
     }
+}
 
-    /// A download's own error comes back as it was; anything else is the compressed data's fault.
-    fn fail(&self, error: io::Error) -> FetchError {
-        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-        match error
-            .into_inner()
-            .map(|inner| inner.downcast::<FetchError>())
-        {
-            Some(Ok(fetch)) => *fetch,
-            _ if cut => Failure::malformed("the compressed data ends early").at(&self.origin),
-            _ => Failure::malformed("the compressed data is broken").at(&self.origin),
-        }
+/// What an error from an [`Input`] or a decoder means: a download's own comes back as it was, anything else
+/// is the compressed data's fault.
+pub(super) fn unwrap(error: io::Error, origin: &str) -> FetchError {
+    let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+    let broken = match error.into_inner() {
+        Some(inner) => match inner.downcast::<FetchError>() {
+            Ok(fetch) => return *fetch,
+            Err(inner) => inner.downcast::<zip::BadArchive>().ok(),
+        },
+        None => None,
+    };
+    match broken {
+        Some(bad) => Failure::malformed(bad.to_string()),
+        None if cut => Failure::malformed("the compressed data ends early"),
+        None => Failure::malformed("the compressed data is broken"),
     }
+    .at(origin)
 }
 
 /// Refuses a body that is evidently a page or an error document instead of what is due.

@@ -141,6 +141,8 @@ impl Guard {
         let literal = host.trim_start_matches('[').trim_end_matches(']');
         match literal.parse::<IpAddr>() {
             Ok(address) => self.check_address(address),
+            // These names mean loopback whatever a resolver says (RFC 6761, section 6.3).
+            Err(_) if is_localhost(host) => self.check_address(Ipv4Addr::LOCALHOST.into()),
             Err(_) => Ok(()),
         }
     }
@@ -268,6 +270,11 @@ impl HostRule {
 /// A host as it is compared: lower case, without the root's dot.
 fn normal_host(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn is_localhost(host: &str) -> bool {
+    let host = normal_host(host);
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// Resolves names with the system's resolver and lets only checked addresses through.
@@ -448,6 +455,18 @@ mod tests {
         assert!(guard.check_all(&[public, inner]).is_err());
         let denied = guard.check_all(&[inner]).expect_err("private");
         assert!(!denied.0.contains("10."), "{denied}");
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_through_the_guard() {
+        let resolve = |ranges: &[&str]| {
+            let resolver = GuardedResolver(Arc::new(guard(&[], ranges)));
+            resolver.resolve("localhost".parse().expect("a name"))
+        };
+        let error = resolve(&[]).await.map(|_| ()).expect_err("loopback");
+        assert!(error.downcast_ref::<Denied>().is_some(), "{error}");
+        let found = resolve(&["127.0.0.0/8", "::1"]).await.expect("allowed");
+        assert!(found.count() > 0);
     }
 
     #[test]

@@ -220,3 +220,37 @@ fn deepest(error: &reqwest::Error) -> String {
     text.filter(|text| !text.contains("://") && !text.contains('?'))
         .unwrap_or_else(|| "no further detail".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(from: &str, location: &'static str) -> Result<String, FetchKind> {
+        let from = Url::parse(from).expect("a URL");
+        next_hop(&from, &HeaderValue::from_static(location))
+            .map(String::from)
+            .map_err(|failure| failure.kind)
+    }
+
+    #[test]
+    fn hops_keep_the_scheme_and_lose_foreign_credentials() {
+        let from = "https://u:p@a.example/x/y?s=1#f";
+        for (location, expected) in [
+            ("z", Ok("https://u:p@a.example/x/z")),
+            ("/z?q", Ok("https://u:p@a.example/z?q")),
+            ("//b.example/z", Ok("https://b.example/z")),
+            ("https://v:q@b.example/z#f", Ok("https://b.example/z")),
+            ("https://a.example:8443/z", Ok("https://a.example:8443/z")),
+            ("http://a.example/z", Err(FetchKind::Refused)),
+            ("https://", Err(FetchKind::Malformed)),
+            ("https://[::1/", Err(FetchKind::Malformed)),
+        ] {
+            let expected = expected.map(str::to_owned);
+            assert_eq!(hop(from, location), expected, "{location}");
+        }
+        assert_eq!(
+            hop("http://a.example/", "https://a.example/z"),
+            Ok("https://a.example/z".to_owned())
+        );
+    }
+}

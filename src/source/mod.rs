@@ -17,6 +17,7 @@ mod permits;
 mod retry;
 mod store_error;
 mod transfer;
+mod zip;
 
 use std::sync::{Arc, OnceLock};
 
@@ -51,7 +52,7 @@ pub struct Opened {
     pub length: Option<u64>,
     /// The content, decompressed.
     pub body: BodyStream,
-    /// Whether the whole file arrived; known after the end of `body`.
+    /// Whether the whole file arrived; known at the end of `body`.
     pub wholeness: Wholeness,
 }
 
@@ -157,7 +158,7 @@ impl Fetcher {
     /// Fetches a whole announcement of at most `limit` bytes.
     ///
     /// # Errors
-    /// As [`Fetcher::open`], and when it is larger or not proven whole.
+    /// As [`Fetcher::open`], and when it is larger. Whether it is whole its own syntax shows: it is JSON.
     pub async fn read_all(&self, url: &SourceUrl, limit: u64) -> Result<Vec<u8>, FetchError> {
         let mut opened = self.open_as(url, content::Due::Announcement).await?;
         let mut all = Vec::new();

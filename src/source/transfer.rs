@@ -46,8 +46,14 @@ enum Framing {
 impl Framing {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
-        if headers.contains_key(TRANSFER_ENCODING) {
-            return Self::Marked;
+        if let Some(encoding) = headers.get_all(TRANSFER_ENCODING).iter().last() {
+            // Only chunks have an end mark (RFC 9112, section 6.3).
+            let text = encoding.to_str().unwrap_or_default().trim_end();
+            return if text.to_ascii_lowercase().ends_with("chunked") {
+                Self::Marked
+            } else {
+                Self::Close
+            };
         }
         match number(headers, &CONTENT_LENGTH) {
             Some(length) => Self::Length(length),
@@ -223,7 +229,7 @@ impl Transfer {
         match (response.status(), &range) {
             (StatusCode::OK, _) if self.delivered == 0 => self.adopt(&response, framing)?,
             (StatusCode::OK, _) => {
-                self.same_object(&response, None)?;
+                self.same_object(&response)?;
                 if let Framing::Length(length) = framing {
                     self.same_total(length)?;
                 }
@@ -234,7 +240,7 @@ impl Transfer {
             }
             (StatusCode::PARTIAL_CONTENT, Some(range)) => {
                 let content_range = ContentRange::of(response.headers());
-                self.same_object(&response, content_range.as_ref())?;
+                self.same_object(&response)?;
                 match content_range {
                     Some(got) if got.first == range.from => {
                         if let Some(total) = got.total {
@@ -295,18 +301,14 @@ impl Transfer {
         total.map_or(Ok(()), |total| self.within_limit(total))
     }
 
-    fn same_object(
-        &self,
-        response: &Response,
-        range: Option<&ContentRange>,
-    ) -> Result<(), Failure> {
+    fn same_object(&self, response: &Response) -> Result<(), Failure> {
         let Some(object) = &self.object else {
             return Ok(());
         };
         for name in [ETAG, LAST_MODIFIED, CONTENT_ENCODING] {
             let (before, now) = (object.headers.get(&name), response.headers().get(&name));
             // A 206 to If-Range may leave out what the client knows (RFC 9110, section 15.3.7).
-            let left_out = range.is_some() && now.is_none();
+            let left_out = response.status() == StatusCode::PARTIAL_CONTENT && now.is_none();
             if before != now && !left_out {
                 return Err(Failure::changed(format!(
                     "the object changed while it was read (another {name})"

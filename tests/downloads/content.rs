@@ -231,7 +231,7 @@ async fn csv_is_taken_whatever_its_content_type() {
 
 #[tokio::test]
 async fn what_the_response_says_about_itself_is_passed_on() {
-    let body = csv(10);
+    let body = csv(100_000);
     let server = Server::script([Object::new(body.clone())
         .with(
             "Content-Type",
@@ -282,7 +282,7 @@ async fn body_beyond_the_limit_is_stopped() {
     config.max_bytes = redledger::config::ByteSize(1_000_000);
     for reply in [
         Reply::new(200, vec![b'x'; 1_000_001]),
-        Reply::new(200, "a,b\n").framing(Framing::Claims(usize::MAX)),
+        Reply::new(200, "a,b\n").framing(Framing::Claims(usize::MAX / 2)),
         Reply::new(200, "a,b\n")
             .framing(Framing::Chunked(50_000))
             .endless(vec![b'x'; 50_000]),
@@ -321,4 +321,120 @@ async fn local_file_that_is_not_there_says_so() {
     let opened = open_file(&path).await.expect("to open");
     assert_eq!(opened.length, Some(csv(20_000).len() as u64));
     assert_whole(&drain(opened).await, &csv(20_000));
+}
+
+/// A zip archive of `entries`, deflated or stored, as Info-ZIP or a streaming writer lays it out.
+async fn zip(entries: &[&[u8]], stored: bool, streamed: bool) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (number, entry) in entries.iter().enumerate() {
+        let name = format!("{number}.csv");
+        let data = if stored {
+            entry.to_vec()
+        } else {
+            encode!(DeflateEncoder, entry)
+        };
+        #[allow(clippy::cast_possible_truncation)]
+        let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, entry) as u32;
+        let sizes = [crc, data.len() as u32, entry.len() as u32];
+        let offset = archive.len() as u32;
+        let fields = |flags: u16, sizes: [u32; 3]| {
+            let mut header = Vec::new();
+            for value in [20, flags, if stored { 0 } else { 8 }, 0, 0] {
+                header.extend_from_slice(&u16::to_le_bytes(value));
+            }
+            for value in sizes {
+                header.extend_from_slice(&value.to_le_bytes());
+            }
+            header.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            header
+        };
+        let flags = if streamed { 8 } else { 0 };
+        archive.extend_from_slice(b"PK\x03\x04");
+        archive.extend_from_slice(&fields(flags, if streamed { [0; 3] } else { sizes }));
+        archive.extend_from_slice(name.as_bytes());
+        archive.extend_from_slice(&data);
+        if streamed {
+            archive.extend_from_slice(b"PK\x07\x08");
+            archive.extend(sizes.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        directory.extend_from_slice(b"PK\x01\x02\x14\x03");
+        directory.extend_from_slice(&fields(flags, sizes));
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let start = archive.len() as u32;
+    archive.extend_from_slice(&directory);
+    archive.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    for _ in 0..2 {
+        archive.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+    }
+    archive.extend_from_slice(&(directory.len() as u32).to_le_bytes());
+    archive.extend_from_slice(&start.to_le_bytes());
+    archive.extend_from_slice(b"\x07\0comment");
+    archive
+}
+
+#[tokio::test]
+async fn zip_archive_with_one_entry_is_read_as_that_entry() {
+    let body = csv(5_000);
+    for (stored, streamed) in [(false, false), (false, true), (true, false)] {
+        let archive = zip(&[&body], stored, streamed).await;
+        let object = Object::new(archive.clone());
+        let server = Server::start(move |request| {
+            let reply = object.reply(request);
+            if request.number == 0 {
+                reply.fault(Fault::Close(5_000))
+            } else {
+                reply
+            }
+        })
+        .await;
+        assert_whole(&fetch(&server).await, &body);
+        for cut in [5, 29, 33, 100, archive.len() - 100, archive.len() - 1] {
+            let server = Server::script([Reply::new(200, &archive[..cut])]).await;
+            assert_fails(fetch(&server).await, FetchKind::Malformed, "");
+        }
+        let mut broken = archive.clone();
+        // The entry's checksum in the directory, 46 bytes and a name of 5 before the end record.
+        let at = archive.len() - 7 - 22 - 51 + 16;
+        broken[at] ^= 1;
+        let server = Server::script([Reply::new(200, broken)]).await;
+        assert_fails(
+            fetch(&server).await,
+            FetchKind::Malformed,
+            "does not match its checksum",
+        );
+    }
+}
+
+#[tokio::test]
+async fn zip_archives_of_other_shapes_are_refused() {
+    let small = csv(3);
+    let large = csv(20_000);
+    let mut encrypted = zip(&[&small], false, false).await;
+    encrypted[6] |= 1;
+    let mut method = zip(&[&small], false, false).await;
+    method[8] = 14;
+    for (archive, words) in [
+        (
+            zip(&[&small, &small], false, false).await,
+            "more than one entry",
+        ),
+        (
+            zip(&[&small, &large], true, false).await,
+            "more than one entry",
+        ),
+        (zip(&[], false, false).await, "nothing in it"),
+        (zip(&[&small], true, true).await, "stored without its size"),
+        (encrypted, "encrypted"),
+        (method, "other than deflate"),
+        (
+            zip(&[&vec![b'0'; 30_000_000]], false, false).await,
+            "`max_ratio`",
+        ),
+    ] {
+        let server = Server::script([Reply::new(200, archive)]).await;
+        assert_fails(fetch(&server).await, FetchKind::Malformed, words);
+    }
 }

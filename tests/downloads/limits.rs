@@ -109,6 +109,7 @@ async fn downloads_wait_for_their_turn_and_a_slow_one_stalls_nobody() {
     let mut config = config();
     config.concurrency = 8;
     config.per_host = 4;
+    config.min_speed = redledger::config::Rate(1);
     let active = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let server = Server::start(|request| {

@@ -338,6 +338,9 @@ async fn truncated_body_without_length_is_not_proven_whole() {
         Reply::new(200, &body[..5000]).framing(Framing::Close).old(),
         Reply::new(200, &body[..5000])
             .framing(Framing::Close)
+            .header("Transfer-Encoding", "identity"),
+        Reply::new(200, &body[..5000])
+            .framing(Framing::Close)
             .header("ETag", "\"25f9e794323b453885f5181f1b624d0b\""),
     ] {
         let server = Server::script([reply]).await;
@@ -406,10 +409,10 @@ async fn length_longer_than_the_body_never_passes() {
     let body = csv(100);
     let server = Server::start({
         let object = Object::new(body.clone());
-        move |request| {
+        move |_| {
             object
                 .whole()
-                .framing(Framing::Claims(object.body.len() + 10 + request.number * 0))
+                .framing(Framing::Claims(object.body.len() + 10))
         }
     })
     .await;

@@ -217,7 +217,15 @@ impl Drop for Server {
 impl Server {
     /// Listens on loopback; `answer` makes each reply.
     pub(crate) async fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at("127.0.0.1:0", answer).await
+    }
+
+    /// The same at an address of loopback.
+    pub(crate) async fn start_at(
+        address: &str,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let connections: Arc<AtomicUsize> = Arc::default();
