@@ -51,6 +51,8 @@ pub enum FetchKind {
     Changed,
     /// The answer is not what was announced: wrong length, broken compression, HTML, too large.
     Malformed,
+    /// A local file can't be opened or read.
+    Unreadable,
 }
 
 /// What the ledger calls a batch that could not be loaded.
@@ -123,6 +125,12 @@ impl FetchKind {
                 FailedState::Failed,
                 ExitStatus::Attention,
                 "look at what the provider sent, then ask for the batch to be announced again",
+            ),
+            Self::Unreadable => row(
+                false,
+                FailedState::Failed,
+                ExitStatus::Fault,
+                "check the file's path and permissions",
             ),
         }
     }

@@ -8,5 +8,6 @@ pub mod normalize;
 pub mod reader;
 pub mod rejection;
 pub mod scan;
+pub mod source;
 pub mod source_url;
 mod toml_file;

@@ -1,0 +1,214 @@
+//! Where bytes come from: https and the command line's files.
+//!
+//! A download survives what networks do: it is retried, resumed and verified *below* the stream that it
+//! hands out, so that the parser above sees one unbroken sequence of bytes or an error, never a file that
+//! was silently cut. What an announcement may point at is decided by the `guard`, on every hop.
+//!
+//! ```text
+//! guard ─► http (one request) ─► transfer (retry, resume, verify) ─► content (decode, limits, look) ─► Opened
+//! ```
+
+mod checksum;
+mod content;
+mod file;
+mod guard;
+mod http;
+mod permits;
+mod retry;
+mod store_error;
+mod transfer;
+mod zip;
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::BoxStream};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
+
+pub use file::open_file;
+pub use retry::{Pace, SystemPace};
+
+use crate::{
+    config::DownloadConfig,
+    error::{Error, FetchError},
+    source_url::SourceUrl,
+};
+use retry::Failure;
+
+/// A file's bytes in order, in pieces of up to 256 KiB; it ends after its first error.
+///
+/// Dropping it cancels the download.
+pub type BodyStream = BoxStream<'static, Result<Bytes, FetchError>>;
+
+/// A file that has begun to arrive.
+pub struct Opened {
+    /// Where it comes from, for messages; without secrets.
+    pub origin: String,
+    /// The server's version of the object.
+    pub etag: Option<String>,
+    /// The charset that the response names.
+    pub charset: Option<String>,
+    /// Bytes of `body`, when known beforehand.
+    pub length: Option<u64>,
+    /// The content, decompressed.
+    pub body: BodyStream,
+    /// Whether the whole file arrived; known at the end of `body`.
+    pub wholeness: Wholeness,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("origin", &self.origin)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a file that ended is known to be whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Its length, its end mark or a checksum says so.
+    Proven,
+    /// Nothing says so, and why; the caller needs other evidence, such as the announced row count.
+    Unproven(&'static str),
+}
+
+/// A handle on what will be known about a file's completeness at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Wholeness(Arc<OnceLock<Proof>>);
+
+impl Wholeness {
+    /// The verdict; before the end of the body it is [`Proof::Unproven`].
+    #[must_use]
+    pub fn get(&self) -> Proof {
+        self.0
+            .get()
+            .cloned()
+            .unwrap_or(Proof::Unproven("the file was not read to its end"))
+    }
+
+    fn prove(&self) {
+        let _ = self.0.set(Proof::Proven);
+    }
+
+    fn doubt(&self, reason: &'static str) {
+        let _ = self.0.set(Proof::Unproven(reason));
+    }
+}
+
+/// What all downloads share.
+struct Site {
+    client: reqwest::Client,
+    guard: Arc<guard::Guard>,
+    config: Arc<DownloadConfig>,
+    pace: Arc<dyn Pace>,
+    limits: permits::Limits,
+}
+
+/// Fetches files by URL under the rules and limits of `[download]`. Cheap to clone.
+///
+/// At most `concurrency` downloads run at once, `per_host` from one host; an [`Opened`] keeps its place
+/// until its body has ended or is dropped, so whoever opens many must read what was opened first.
+#[derive(Clone)]
+pub struct Fetcher(Arc<Site>);
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fetcher")
+    }
+}
+
+impl Fetcher {
+    /// A fetcher on the system's clock.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when a host or range of `config` can't be understood or `ca_file` holds no
+    /// certificates; [`Error::Io`] when that file can't be read.
+    pub fn new(config: &DownloadConfig) -> Result<Self, Error> {
+        Self::with_pace(config, Arc::new(SystemPace))
+    }
+
+    /// A fetcher whose waits and dates come from `pace`.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn with_pace(config: &DownloadConfig, pace: Arc<dyn Pace>) -> Result<Self, Error> {
+        let guard = Arc::new(guard::Guard::new(config)?);
+        Ok(Self(Arc::new(Site {
+            client: http::client(config, &guard)?,
+            guard,
+            config: Arc::new(config.clone()),
+            pace,
+            limits: permits::Limits::new(config.concurrency, config.per_host),
+        })))
+    }
+
+    /// Opens the CSV file at `url` and waits for its first bytes; it may wait for its turn before.
+    ///
+    /// Later breaks are mended inside the stream.
+    ///
+    /// # Errors
+    /// When the address is refused, the file can't be had within the bounded attempts, or what arrives is
+    /// no CSV file (an error page, JSON, broken compression).
+    pub async fn open(&self, url: &SourceUrl) -> Result<Opened, FetchError> {
+        self.open_as(url, content::Due::Csv).await
+    }
+
+    /// Fetches a whole announcement of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Fetcher::open`], and when it is larger. Whether it is whole its own syntax shows: it is JSON.
+    pub async fn read_all(&self, url: &SourceUrl, limit: u64) -> Result<Vec<u8>, FetchError> {
+        let mut opened = self.open_as(url, content::Due::Announcement).await?;
+        let mut all = Vec::new();
+        while let Some(piece) = opened.body.next().await {
+            let piece = piece?;
+            if (all.len() + piece.len()) as u64 > limit {
+                return Err(Failure::malformed(format!(
+                    "an announcement of more than {limit} bytes"
+                ))
+                .at(&opened.origin));
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    async fn open_as(&self, url: &SourceUrl, due: content::Due) -> Result<Opened, FetchError> {
+        let begun = transfer::Transfer::begin(Arc::clone(&self.0), url).await?;
+        let origin = url.to_string();
+        let limits = content::Limits {
+            max_bytes: self.0.config.max_bytes.0,
+            max_ratio: self.0.config.max_ratio,
+            received: Some(begun.received),
+        };
+        let (body, encoded) =
+            content::transport(&origin, begun.body, &begun.headers, &limits).await?;
+        let (body, compressed) = content::object(&origin, body, &limits).await?;
+        let media_type = header(&begun.headers, &CONTENT_TYPE);
+        let body = content::check_document(&origin, body, media_type.as_deref(), due).await?;
+        Ok(Opened {
+            etag: header(&begun.headers, &ETAG),
+            charset: media_type.as_deref().and_then(charset),
+            length: begun.length.filter(|_| !encoded && !compressed),
+            body,
+            wholeness: begun.wholeness,
+            origin,
+        })
+    }
+}
+
+fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The `charset` parameter of a media type.
+fn charset(media_type: &str) -> Option<String> {
+    media_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty())
+            .then(|| value.to_ascii_lowercase())
+    })
+}

@@ -1,0 +1,4 @@
+//! All integration tests in one binary, so that the engine links once.
+
+mod downloads;
+mod support;

@@ -1,0 +1,5 @@
+//! What integration tests share.
+
+pub(crate) mod pace;
+pub(crate) mod random;
+pub(crate) mod server;
