@@ -116,15 +116,16 @@ pub struct Rejection {
     pub file_id: i64,
     /// 1-based physical line on which the record starts; for an inline list the 1-based position.
     pub line: u64,
-    /// Offset of the record's first byte in the decoded text (for a UTF-8 file: in the file).
-    pub byte_offset: u64,
+    /// Offset of the record's first byte in the decoded text (for a UTF-8 file: in the file); `None` when
+    /// the row was taken out after it was loaded.
+    pub byte_offset: Option<u64>,
     /// The contract's field, where one cell is at fault.
     pub field: Option<Arc<str>>,
     /// Why.
     pub code: RejectionCode,
     /// What was expected and found.
     pub message: Cow<'static, str>,
-    /// The record as delivered; bytes that are not UTF-8 appear as `\xNN`.
+    /// The record as delivered, but for the queries of its URLs; bytes that are not UTF-8 appear as `\xNN`.
     pub record: String,
 }
 

@@ -205,6 +205,14 @@ impl Scan {
             .unwrap_or_default()
     }
 
+    /// Ends the scan: whoever still sends is told.
+    pub fn close(&self) {
+        self.receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .close();
+    }
+
     /// The files that loaded rows name.
     #[must_use]
     pub fn take_follow_ups(&self) -> Vec<FollowUp> {

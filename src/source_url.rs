@@ -64,6 +64,45 @@ pub fn without_secrets(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
+/// `text` with every URL in it cut before its query: a record may name files by presigned URLs.
+///
+/// A URL in quotes ends at the closing quote, any other at a comma, semicolon, quote or blank.
+#[must_use]
+pub fn redacted(text: &str) -> std::borrow::Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let quoted = rest[..at]
+            .trim_end_matches(|c: char| c.is_ascii_alphanumeric())
+            .ends_with(['"', '\'']);
+        let body = &rest[at + 3..];
+        let is_end = |c: char| c == '"' || (!quoted && (c == ',' || c == ';' || c.is_whitespace()));
+        let end = body.find(is_end).unwrap_or(body.len());
+        let bare =
+            without_secrets(&rest[at - scheme_length(&rest[..at])..at + 3 + end]).into_owned();
+        shown.push_str(&rest[..at - scheme_length(&rest[..at])]);
+        let cut = bare.len() < scheme_length(&rest[..at]) + 3 + end;
+        shown.push_str(&bare);
+        if cut {
+            shown.push_str("?…");
+        }
+        rest = &body[end..];
+    }
+    if shown.is_empty() {
+        return text.into();
+    }
+    shown.push_str(rest);
+    shown.into()
+}
+
+/// Length of the URL scheme at the end of `text`.
+fn scheme_length(text: &str) -> usize {
+    text.len()
+        - text
+            .trim_end_matches(|c: char| c.is_ascii_alphanumeric())
+            .len()
+}
+
 impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_secrets(self.0.as_str()))
@@ -103,6 +142,27 @@ mod tests {
         );
         assert_eq!(without_secrets("https://u:p@h"), "https://h");
         assert_eq!(without_secrets("/plain/path.csv#x"), "/plain/path.csv");
+    }
+
+    #[test]
+    fn records_are_shown_without_the_queries_of_their_urls() {
+        for (record, shown) in [
+            ("1,https://h/a.csv?sig=x&y=1,3", "1,https://h/a.csv?…,3"),
+            (
+                "1,\"https://h/a.csv?a,sig=x\",3",
+                "1,\"https://h/a.csv?…\",3",
+            ),
+            (
+                "{\"u\":\"https://u:p@h/a.csv\"}",
+                "{\"u\":\"https://h/a.csv?…\"}",
+            ),
+            ("a,https://h/a.csv,b", "a,https://h/a.csv,b"),
+            ("户://?x 上", "户://?… 上"),
+            ("no url", "no url"),
+            ("https://a?1 http://b?2", "https://a?… http://b?…"),
+        ] {
+            assert_eq!(super::redacted(record), shown, "{record}");
+        }
     }
 
     #[test]

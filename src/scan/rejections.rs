@@ -8,10 +8,11 @@ use std::{
 use crate::{
     reader::RecordMeta,
     rejection::{CellFault, Rejection, raw_text},
+    source_url::redacted,
 };
 
 /// Rejections kept of one file.
-pub const KEPT_PER_FILE: u64 = 10_000;
+const KEPT_PER_FILE: u64 = 10_000;
 /// Text kept of one batch; a batch may name 100,000 files.
 const KEPT_BYTES: usize = 64 << 20;
 
@@ -46,11 +47,11 @@ impl RejectionLog {
         log.kept.push(Rejection {
             file_id,
             line: meta.line,
-            byte_offset: meta.byte_offset,
+            byte_offset: Some(meta.byte_offset),
             field,
             code: fault.code,
             message: fault.message.clone(),
-            record: raw_text(record),
+            record: redacted(&raw_text(record)).into_owned(),
         });
     }
 

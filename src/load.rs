@@ -1,0 +1,290 @@
+//! One batch, one transaction: tables, the insert, keys, controls, the difference, the ledger.
+//!
+//! Everything here is SQL on the one connection. Rows of a batch are found by the range of their file ids,
+//! which only grow, so DuckDB's zone maps skip every older row group and no step slows down as the
+//! warehouse grows.
+
+mod controls;
+mod keys;
+mod tables;
+
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use duckdb::{Config as EngineConfig, Connection};
+
+pub use self::{controls::Totals, keys::Repeated};
+use crate::{
+    config::LoadConfig,
+    contract::{Contract, Contracts},
+    error::{Error, Result},
+    ledger::{self, Control, Difference},
+    scan::{FUNCTION, Scan, ScanRegistry},
+};
+
+/// The warehouse file, open for writing by this process alone.
+pub struct Warehouse {
+    connection: Connection,
+    scans: ScanRegistry,
+    threads: usize,
+}
+
+impl Warehouse {
+    /// Opens or creates the file and its ledger.
+    ///
+    /// # Errors
+    /// [`Error::Warehouse`] when DuckDB does not take the file, for instance because a newer DuckDB made it.
+    pub fn open(path: &Path, config: &LoadConfig) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.threads == 0 {
+            cores
+        } else {
+            config.threads
+        };
+        let settings = || {
+            EngineConfig::default()
+                .max_memory(&format!("{}B", config.memory_limit.0))?
+                .threads(threads as i64)?
+                // Several scan threads insert side by side only when the order is free.
+                .with("preserve_insertion_order", "false")?
+                // No WAL at all: a failing fsync or truncation of it can abort the process. A commit
+                // writes the checkpoint instead; the file is private until it is published.
+                .with("auto_checkpoint_skip_wal_threshold", "0")?
+                .with("checkpoint_threshold", "1B")?
+                .enable_external_access(false)?
+                .enable_autoload_extension(false)
+        };
+        let connection = settings()
+            .and_then(|settings| Connection::open_with_flags(path, settings))
+            .map_err(|error| refused(path, &error))?;
+        ledger::create(&connection)?;
+        let scans = ScanRegistry::register(&connection)?;
+        Ok(Self {
+            connection,
+            scans,
+            threads,
+        })
+    }
+
+    /// Its threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// For reading the ledger outside of a transaction.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Begins a batch's transaction. Dropped without a commit, it rolls back.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn begin(&mut self) -> Result<BatchTransaction<'_>> {
+        let transaction = self
+            .connection
+            .transaction()
+            .map_err(Error::database("begin a transaction"))?;
+        Ok(BatchTransaction {
+            transaction,
+            scans: &self.scans,
+        })
+    }
+
+    /// Makes a dataset's table as its contract says, in a transaction of its own.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when the table's columns contradict the contract.
+    pub fn ensure_table(&mut self, contract: &Contract, contracts: &Contracts) -> Result<()> {
+        tables::ensure(&mut self.connection, contract, contracts)
+    }
+
+    /// Writes everything into the file and closes it.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn close(self) -> Result<()> {
+        self.connection
+            .execute_batch("CHECKPOINT")
+            .map_err(Error::database("checkpoint"))?;
+        self.connection
+            .close()
+            .map_err(|(_, error)| Error::database("close the warehouse")(error))
+    }
+}
+
+/// DuckDB's refusal of a file, in terms of what the user can do.
+fn refused(path: &Path, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    let newer = text.contains("newer version");
+    let message = if newer {
+        "it was made by a newer DuckDB; it was left untouched".to_owned()
+    } else {
+        format!(
+            "DuckDB can't open it: {}",
+            text.lines().next().unwrap_or_default()
+        )
+    };
+    let hint = if newer {
+        "use a redledger built with that DuckDB, or another --data-dir"
+    } else {
+        "move the file away or restore it from a copy, then run again"
+    };
+    Error::Warehouse {
+        path: path.to_path_buf(),
+        message,
+        hint: Some(hint.into()),
+    }
+}
+
+/// The value columns of a dataset's table, in the contract's order.
+#[must_use]
+pub fn value_columns(contract: &Contract) -> Vec<String> {
+    let inherited = contract
+        .parent
+        .iter()
+        .flat_map(|parent| parent.inherit.iter().map(|inherit| inherit.column.quoted()));
+    inherited
+        .chain(contract.fields.iter().map(|field| field.column.quoted()))
+        .chain([contract.rest.quoted()])
+        .collect()
+}
+
+/// A batch's transaction.
+pub struct BatchTransaction<'c> {
+    transaction: duckdb::Transaction<'c>,
+    scans: &'c ScanRegistry,
+}
+
+impl BatchTransaction<'_> {
+    /// For the ledger.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.transaction
+    }
+
+    /// Inserts everything that `scan` yields; returns the number of rows.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the engine or the scan's source fails; the source knows its own reason.
+    pub fn insert(&self, contract: &Contract, scan: &Arc<Scan>, batch_no: &str) -> Result<u64> {
+        let id = self.scans.add(Arc::clone(scan));
+        let columns = value_columns(contract).join(", ");
+        let sql = format!(
+            "INSERT INTO {table} ({columns}, batch_no, file_id, line) \
+             SELECT {columns}, {batch_no}, file_id, line FROM {FUNCTION}({id})",
+            table = contract.name.quoted(),
+            batch_no = ledger::quoted(batch_no),
+        );
+        let inserted = self.transaction.execute(&sql, []);
+        self.scans.remove(id);
+        // Whoever still sends must not wait for a scan that is over.
+        scan.close();
+        inserted
+            .map(|rows| rows as u64)
+            .map_err(Error::database("insert the rows"))
+    }
+
+    /// Takes out rows whose primary key repeats within the files from `first_file` on: of exact copies the
+    /// first stays, where contents differ none does. Returns them as rejections, with the number of all.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn reject_repeated_keys(&self, contract: &Contract, first_file: i64) -> Result<Repeated> {
+        keys::reject_repeated(&self.transaction, contract, first_file)
+    }
+
+    /// File and line of the rows from `first_file` on.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn rows_standing(
+        &self,
+        contract: &Contract,
+        first_file: i64,
+    ) -> Result<HashSet<(i64, u64)>> {
+        let read = || -> duckdb::Result<HashSet<(i64, u64)>> {
+            let sql = format!(
+                "SELECT file_id, line FROM {} WHERE file_id >= {first_file}",
+                contract.name.quoted()
+            );
+            let mut statement = self.transaction.prepare(&sql)?;
+            let rows = statement.query_map([], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })?;
+            rows.collect()
+        };
+        read().map_err(Error::database("read the batch's rows"))
+    }
+
+    /// Counts the rows from `first_file` on and how many break each row control.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn totals(&self, contract: &Contract, first_file: i64) -> Result<Totals> {
+        controls::totals(&self.transaction, contract, first_file)
+    }
+
+    /// How the rows from `first_file` on differ from those of the batch's loaded revision.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn difference(
+        &self,
+        contract: &Contract,
+        batch_no: &str,
+        first_file: i64,
+    ) -> Result<Difference> {
+        keys::difference(&self.transaction, contract, batch_no, first_file)
+    }
+
+    /// Removes the rows of the batch's loaded revision.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn delete_before(
+        &self,
+        contract: &Contract,
+        batch_no: &str,
+        first_file: i64,
+    ) -> Result<()> {
+        let range = keys::loaded_range(&self.transaction, contract, batch_no)?;
+        let Some((first, last)) = range else {
+            return Ok(());
+        };
+        let sql = format!(
+            "DELETE FROM {} WHERE file_id BETWEEN {first} AND {last} AND file_id < {first_file} AND batch_no = ?",
+            contract.name.quoted()
+        );
+        self.transaction
+            .execute(&sql, [batch_no])
+            .map_err(Error::database("delete the earlier revision"))?;
+        Ok(())
+    }
+
+    /// Makes the batch's transaction durable.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails; then nothing of it is there.
+    pub fn commit(self) -> Result<()> {
+        self.transaction.commit().map_err(Error::database("commit"))
+    }
+
+    /// Undoes everything. An error of the rollback itself is only logged: the cause before it matters.
+    pub fn rollback(self) {
+        if let Err(error) = self.transaction.rollback() {
+            tracing::debug!(%error, "nothing to roll back");
+        }
+    }
+}
+
+/// Checked by the pipeline and written down by it.
+pub(crate) fn control(name: impl Into<String>, expected: u64, actual: u64) -> Control {
+    Control {
+        name: name.into(),
+        expected: Some(expected.to_string()),
+        actual: actual.to_string(),
+        passed: expected == actual,
+    }
+}

@@ -1,0 +1,190 @@
+//! Primary keys without indexes: repeats within a batch, and the difference between two revisions.
+
+use duckdb::Connection;
+
+use super::value_columns;
+use crate::{
+    contract::Contract,
+    error::{Error, Result},
+    ledger::Difference,
+    rejection::{Rejection, RejectionCode},
+};
+
+/// Rows taken out because their key repeats.
+#[derive(Debug, Default)]
+pub struct Repeated {
+    /// How many of each file.
+    pub by_file: Vec<(i64, u64)>,
+    /// The first 10,000, as they were loaded: their delivered text is gone by now.
+    pub kept: Vec<Rejection>,
+}
+
+const KEPT: u64 = 10_000;
+
+pub(super) fn reject_repeated(
+    connection: &Connection,
+    contract: &Contract,
+    first_file: i64,
+) -> Result<Repeated> {
+    if contract.primary_key.is_empty() {
+        return Ok(Repeated::default());
+    }
+    let failed = || Error::database("check the primary key");
+    let table = contract.name.quoted();
+    let key = contract
+        .key_columns()
+        .map(crate::contract::Identifier::quoted)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let any: bool = connection
+        .query_row(
+            &format!(
+                "SELECT EXISTS (SELECT 1 FROM {table} WHERE file_id >= {first_file} GROUP BY {key} HAVING count(*) > 1)"
+            ),
+            [],
+            |row| row.get(0),
+        )
+        .map_err(failed())?;
+    if !any {
+        return Ok(Repeated::default());
+    }
+    let values = value_columns(contract).join(", ");
+    // Of a key whose rows are all alike the first stays; of any other key no row does.
+    connection
+        .execute_batch(&format!(
+            "CREATE OR REPLACE TEMP TABLE redledger_repeated AS
+             SELECT file_id, line, alike, concat_ws(', ', {texts}) AS record FROM (
+                 SELECT *, min(row({values})) OVER same = max(row({values})) OVER same AS alike,
+                        row_number() OVER (same ORDER BY file_id, line) AS nth, count(*) OVER same AS times
+                 FROM {table}
+                 WHERE file_id >= {first_file} AND row({key}) IN (
+                     SELECT row({key}) FROM {table} WHERE file_id >= {first_file} GROUP BY {key} HAVING count(*) > 1)
+                 WINDOW same AS (PARTITION BY {key}))
+             WHERE times > 1 AND (nth > 1 OR NOT alike)",
+            texts = value_columns(contract)
+                .iter()
+                .map(|column| format!("coalesce({column}::VARCHAR, '')"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        ))
+        .map_err(failed())?;
+    connection
+        .execute(
+            &format!(
+                "DELETE FROM {table} WHERE file_id >= {first_file} AND (file_id, line) IN \
+                 (SELECT (file_id, line) FROM redledger_repeated)"
+            ),
+            [],
+        )
+        .map_err(failed())?;
+    let read = || -> duckdb::Result<Repeated> {
+        let mut by_file = connection
+            .prepare("SELECT file_id, count(*)::UBIGINT FROM redledger_repeated GROUP BY file_id ORDER BY file_id")?;
+        let by_file = by_file
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<duckdb::Result<_>>()?;
+        let mut kept = connection.prepare(&format!(
+            "SELECT file_id, line, alike, record FROM redledger_repeated ORDER BY file_id, line LIMIT {KEPT}"
+        ))?;
+        let key_names = contract
+            .key_columns()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let kept = kept
+            .query_map([], |row| {
+                let alike: bool = row.get(2)?;
+                Ok(Rejection {
+                    file_id: row.get(0)?,
+                    line: row.get::<_, i64>(1)?.unsigned_abs(),
+                    byte_offset: None,
+                    field: Some(key_names.as_str().into()),
+                    code: RejectionCode::DuplicateKey,
+                    message: if alike {
+                        "an exact copy of an earlier row of the batch".into()
+                    } else {
+                        "another row of the batch has the same key and other content; none of them is loaded".into()
+                    },
+                    record: row.get(3)?,
+                })
+            })?
+            .collect::<duckdb::Result<_>>()?;
+        Ok(Repeated { by_file, kept })
+    };
+    let repeated = read().map_err(failed())?;
+    connection
+        .execute_batch("DROP TABLE redledger_repeated")
+        .map_err(failed())?;
+    Ok(repeated)
+}
+
+/// The file ids of the batch's loaded revision in this dataset's table.
+pub(super) fn loaded_range(
+    connection: &Connection,
+    contract: &Contract,
+    batch_no: &str,
+) -> Result<Option<(i64, i64)>> {
+    let read = connection.query_row(
+        "SELECT min(file_id), max(file_id) FROM redledger.file f WHERE dataset = ? AND batch_no = ? AND revision = \
+         (SELECT max(revision) FROM redledger.batch b WHERE b.batch_no = f.batch_no AND state = 'loaded' AND dataset = ?)",
+        [contract.name.as_str(), batch_no, contract.parent.as_ref().map_or(contract.name.as_str(), |parent| &parent.dataset)],
+        |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
+    );
+    let (first, last) = read.map_err(Error::database("read the ledger"))?;
+    Ok(first.zip(last))
+}
+
+pub(super) fn difference(
+    connection: &Connection,
+    contract: &Contract,
+    batch_no: &str,
+    first_file: i64,
+) -> Result<Difference> {
+    let table = contract.name.quoted();
+    let values = value_columns(contract).join(", ");
+    let earlier = match loaded_range(connection, contract, batch_no)? {
+        Some((first, last)) => format!(
+            "SELECT {values} FROM {table} WHERE file_id BETWEEN {first} AND {last} AND batch_no = {}",
+            crate::ledger::quoted(batch_no)
+        ),
+        None => format!("SELECT {values} FROM {table} WHERE false"),
+    };
+    let later = format!("SELECT {values} FROM {table} WHERE file_id >= {first_file}");
+    let sql = if contract.primary_key.is_empty() {
+        // Without a key rows are told apart by their content only.
+        format!(
+            "SELECT (SELECT count(*) FROM ({later} EXCEPT ALL {earlier}))::UBIGINT, \
+             (SELECT count(*) FROM ({earlier} EXCEPT ALL {later}))::UBIGINT, 0::UBIGINT"
+        )
+    } else {
+        let keys: Vec<String> = contract
+            .key_columns()
+            .map(crate::contract::Identifier::quoted)
+            .collect();
+        let same_key = keys
+            .iter()
+            .map(|key| format!("a.{key} IS NOT DISTINCT FROM b.{key}"))
+            .collect::<Vec<_>>()
+            .join(" AND ");
+        let differs = value_columns(contract)
+            .iter()
+            .map(|column| format!("a.{column} IS DISTINCT FROM b.{column}"))
+            .collect::<Vec<_>>()
+            .join(" OR ");
+        format!(
+            "SELECT count(*) FILTER (WHERE b.here IS NULL)::UBIGINT, count(*) FILTER (WHERE a.here IS NULL)::UBIGINT, \
+             count(*) FILTER (WHERE a.here AND b.here AND ({differs}))::UBIGINT \
+             FROM (SELECT *, true AS here FROM ({later})) a \
+             FULL OUTER JOIN (SELECT *, true AS here FROM ({earlier})) b ON {same_key}"
+        )
+    };
+    connection
+        .query_row(&sql, [], |row| {
+            Ok(Difference {
+                added: row.get(0)?,
+                removed: row.get(1)?,
+                changed: row.get(2)?,
+            })
+        })
+        .map_err(Error::database("compare the revisions"))
+}

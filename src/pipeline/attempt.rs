@@ -1,0 +1,407 @@
+//! What one attempt at a batch has found so far, and the verdict on it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    BatchSource, Outcome,
+    feed::{FedFile, hex},
+};
+use crate::{
+    contract::Contract,
+    error::{Error, ExitStatus, FailedState, Result},
+    ledger::{BatchEntry, Control, Difference, FileEntry, Standing},
+    load::{Repeated, Totals},
+    rejection::Rejection,
+    scan::RejectionLog,
+};
+
+/// How it ended.
+pub(super) enum Verdict {
+    /// Its rows are in the table.
+    Loaded,
+    /// The same content is loaded already.
+    Unchanged,
+    /// Nothing of it is loaded.
+    NotLoaded {
+        state: FailedState,
+        exit: ExitStatus,
+        message: String,
+        hint: Option<String>,
+    },
+}
+
+impl Verdict {
+    fn failed(message: String, hint: Option<&str>) -> Self {
+        Self::NotLoaded {
+            state: FailedState::Failed,
+            exit: ExitStatus::Attention,
+            message,
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    pub(super) fn waiting(message: String) -> Self {
+        Self::NotLoaded {
+            state: FailedState::Waiting,
+            exit: ExitStatus::Incomplete,
+            message,
+            hint: Some(
+                "give all pages of a batch in one call, as files, a folder or an array".into(),
+            ),
+        }
+    }
+
+    /// The verdict of an error that concerns this batch alone; other errors come back.
+    pub(super) fn of_error(error: Error) -> Result<Self> {
+        let state = match &error {
+            Error::Fetch(fetch) => fetch.kind.policy().state,
+            Error::File { .. } | Error::Announcement { .. } => FailedState::Failed,
+            _ => return Err(error),
+        };
+        Ok(Self::NotLoaded {
+            state,
+            exit: error.exit_status(),
+            message: error.chain(),
+            hint: error.hint().map(str::to_owned),
+        })
+    }
+}
+
+/// An attempt's figures.
+pub(super) struct Attempt {
+    pub(super) dataset: Option<Arc<Contract>>,
+    pub(super) standing: Standing,
+    pub(super) first_file: i64,
+    pub(super) files: Vec<FileEntry>,
+    pub(super) controls: Vec<Control>,
+    pub(super) rejections: Vec<Rejection>,
+    pub(super) log: Arc<RejectionLog>,
+    difference: Option<Difference>,
+    notes: Vec<String>,
+    unknown_keys: u64,
+    unwrapped: u64,
+    rows_expected: Option<u64>,
+}
+
+impl Attempt {
+    pub(super) fn new(source: &BatchSource) -> Self {
+        Self {
+            dataset: None,
+            standing: Standing::default(),
+            first_file: 0,
+            files: Vec::new(),
+            controls: Vec::new(),
+            rejections: Vec::new(),
+            log: Arc::default(),
+            difference: None,
+            notes: source.notes.clone(),
+            unknown_keys: source.unknown_keys,
+            unwrapped: 0,
+            rows_expected: source.total,
+        }
+    }
+
+    /// Takes in files that were read to their end and what the key check took out of them.
+    pub(super) fn add(&mut self, contract: &Contract, fed: Vec<FedFile>, repeated: Repeated) {
+        let repeated_by_file: HashMap<i64, u64> = repeated.by_file.into_iter().collect();
+        for file in fed {
+            let counts = &file.scanned.counts;
+            let repeated = repeated_by_file
+                .get(&file.scanned.file_id)
+                .copied()
+                .unwrap_or_default();
+            self.unwrapped += counts.unwrapped();
+            self.files.push(FileEntry {
+                file_id: file.scanned.file_id,
+                dataset: contract.name.to_string(),
+                url: file.url,
+                bytes: file.bytes,
+                content_hash: Some(file.hash),
+                etag: file.etag,
+                encoding: Some(file.encoding.to_owned()),
+                header: Some(file.header),
+                rows_read: file.read,
+                rows_loaded: counts.loaded() - repeated,
+                rows_rejected: counts.rejected() + repeated,
+                archive_path: None,
+                fetched_at: file.fetched_at,
+            });
+        }
+        self.rejections.extend(self.log.take());
+        self.rejections.extend(repeated.kept);
+    }
+
+    fn sum(&self, dataset: Option<&str>, of: impl Fn(&FileEntry) -> u64) -> u64 {
+        self.files
+            .iter()
+            .filter(|file| dataset.is_none_or(|dataset| file.dataset == dataset))
+            .map(of)
+            .sum()
+    }
+
+    /// Rows read of the batch's own files, not of those that its rows name.
+    pub(super) fn own_read(&self) -> u64 {
+        let own = self
+            .dataset
+            .as_ref()
+            .map(|contract| contract.name.to_string());
+        self.sum(own.as_deref(), |file| file.rows_read)
+    }
+
+    pub(super) fn wrong_total(&self, total: u64, pages_incomplete: bool) -> Verdict {
+        let read = self.own_read();
+        let message = format!("{read} rows delivered where {total} were announced");
+        if pages_incomplete && read < total {
+            return Verdict::waiting(format!("{message}; further pages are not announced yet"));
+        }
+        Verdict::failed(
+            message,
+            Some("the file or the announcement is wrong: ask for the batch to be announced again"),
+        )
+    }
+
+    pub(super) fn wrong_line_totals(&mut self, fed: &[FedFile]) -> Option<Verdict> {
+        let stated: Vec<&FedFile> = fed
+            .iter()
+            .filter(|file| file.expected_rows.is_some())
+            .collect();
+        let expected: u64 = stated.iter().filter_map(|file| file.expected_rows).sum();
+        let actual: u64 = stated.iter().map(|file| file.read).sum();
+        let wrong: Vec<&&FedFile> = stated
+            .iter()
+            .filter(|file| file.expected_rows != Some(file.read))
+            .collect();
+        if !stated.is_empty() {
+            let mut control = crate::load::control("bill total = lines received", expected, actual);
+            control.passed = wrong.is_empty();
+            self.controls.push(control);
+        }
+        self.rows_expected = self.rows_expected.map(|rows| rows + expected);
+        let first = wrong.first()?;
+        Some(Verdict::failed(
+            format!(
+                "{} of {} bills have another number of lines than their `total`; the first is {}: {} lines where {} were stated",
+                wrong.len(),
+                stated.len(),
+                first.url,
+                first.read,
+                first.expected_rows.unwrap_or_default()
+            ),
+            Some("ask for the batch to be announced again"),
+        ))
+    }
+
+    pub(super) fn too_many_rejected(&self, contract: &Contract) -> Option<Verdict> {
+        let name = Some(contract.name.as_str());
+        let (rejected, read) = (
+            self.sum(name, |file| file.rows_rejected),
+            self.sum(name, |file| file.rows_read),
+        );
+        contract.max_rejected.is_exceeded(rejected, read).then(|| {
+            let sample = self.rejections.first().map(|first| {
+                let field = first
+                    .field
+                    .as_ref()
+                    .map(|field| format!("field `{field}`: "))
+                    .unwrap_or_default();
+                format!(
+                    "; the first, line {}: {field}{} [{}]",
+                    first.line, first.message, first.code
+                )
+            });
+            Verdict::failed(
+                format!(
+                    "{rejected} of {read} rows rejected where `{}` allows {} (max_rejected){}",
+                    contract.name,
+                    contract.max_rejected,
+                    sample.unwrap_or_default()
+                ),
+                Some("see `redledger rejections` for the rows"),
+            )
+        })
+    }
+
+    /// Compares the recount with the books: what was read is loaded or rejected, nothing else.
+    pub(super) fn check_totals(
+        &mut self,
+        contract: &Contract,
+        totals: Totals,
+    ) -> Result<Option<Verdict>> {
+        let name = Some(contract.name.as_str());
+        let read = self.sum(name, |file| file.rows_read);
+        let rejected = self.sum(name, |file| file.rows_rejected);
+        let accounted = totals.rows + rejected;
+        self.controls.push(crate::load::control(
+            format!("{}: read = loaded + rejected", contract.name),
+            read,
+            accounted,
+        ));
+        self.controls.extend(totals.controls);
+        if accounted != read {
+            return Err(Error::Internal(format!(
+                "{}: {read} rows read, but {} loaded and {rejected} rejected",
+                contract.name, totals.rows
+            )));
+        }
+        Ok(totals.enforced.first().map(|(name, broken)| {
+            Verdict::failed(
+                format!("{broken} rows break the control `{name}`, which is enforced"),
+                None,
+            )
+        }))
+    }
+
+    pub(super) fn note_figures(&mut self) {
+        for (name, figure) in [
+            (
+                "unknown keys of the announcement, ignored",
+                self.unknown_keys,
+            ),
+            ("cells freed of a spreadsheet's wrapping", self.unwrapped),
+        ] {
+            if figure > 0 {
+                self.controls.push(Control {
+                    name: name.into(),
+                    expected: None,
+                    actual: figure.to_string(),
+                    passed: true,
+                });
+            }
+        }
+    }
+
+    /// SHA-256 of the one file, or of the list of the files' hashes.
+    pub(super) fn content_hash(&self) -> String {
+        let mut hashes = self
+            .files
+            .iter()
+            .filter_map(|file| file.content_hash.as_deref());
+        match (hashes.next(), self.files.len()) {
+            (Some(only), 1) => only.to_owned(),
+            (first, _) => {
+                let mut all = Sha256::new();
+                for hash in first.into_iter().chain(hashes) {
+                    all.update(hash.as_bytes());
+                    all.update(b"\n");
+                }
+                hex(&all.finalize())
+            }
+        }
+    }
+
+    pub(super) fn add_difference(&mut self, more: Difference) {
+        let difference = self.difference.get_or_insert_default();
+        difference.added += more.added;
+        difference.removed += more.removed;
+        difference.changed += more.changed;
+    }
+
+    /// The files as they stand when nothing of them was loaded.
+    pub(super) fn as_not_loaded(&self) -> Vec<FileEntry> {
+        self.files
+            .iter()
+            .map(|file| FileEntry {
+                rows_loaded: 0,
+                ..file.clone()
+            })
+            .collect()
+    }
+
+    /// The ledger's row.
+    pub(super) fn entry(
+        &self,
+        source: &BatchSource,
+        verdict: &Verdict,
+        run_id: &str,
+    ) -> BatchEntry {
+        let loaded = if matches!(verdict, Verdict::Loaded) {
+            self.sum(None, |file| file.rows_loaded)
+        } else {
+            0
+        };
+        let (state, message) = match verdict {
+            Verdict::NotLoaded { state, message, .. } => (state.state(), Some(message.clone())),
+            Verdict::Loaded | Verdict::Unchanged => (crate::ledger::State::Loaded, None),
+        };
+        let notes: Vec<String> = message
+            .into_iter()
+            .chain(self.notes.iter().cloned())
+            .collect();
+        BatchEntry {
+            dataset: self
+                .dataset
+                .as_ref()
+                .map(|contract| contract.name.to_string())
+                .unwrap_or_default(),
+            batch_no: source.batch_no.to_string(),
+            revision: self.standing.next_revision,
+            state,
+            rows_expected: self.rows_expected,
+            rows_read: self.sum(None, |file| file.rows_read),
+            rows_loaded: loaded,
+            rows_rejected: self.sum(None, |file| file.rows_rejected),
+            difference: self.difference.unwrap_or(Difference {
+                added: loaded,
+                ..Difference::default()
+            }),
+            files: self.files.len() as u64,
+            bytes: self.sum(None, |file| file.bytes),
+            content_hash: matches!(verdict, Verdict::Loaded).then(|| self.content_hash()),
+            announced_at: source
+                .announced_at
+                .and_then(|millis| millis.checked_mul(1000)),
+            run_id: run_id.to_owned(),
+            message: (!notes.is_empty()).then(|| notes.join("; ")),
+        }
+    }
+
+    pub(super) fn outcome(&self, source: &BatchSource, verdict: Verdict, written: bool) -> Outcome {
+        let entry = self.entry(source, &verdict, "");
+        let (outcome, exit, message, hint) = match verdict {
+            Verdict::Loaded if entry.rows_rejected > 0 => {
+                ("loaded", ExitStatus::Attention, entry.message, None)
+            }
+            Verdict::Loaded => ("loaded", ExitStatus::Success, entry.message, None),
+            Verdict::Unchanged => ("unchanged", ExitStatus::Success, None, None),
+            Verdict::NotLoaded {
+                state,
+                exit,
+                message,
+                hint,
+            } => (state.state().as_str(), exit, Some(message), hint),
+        };
+        let revision = match outcome {
+            "unchanged" => self.standing.loaded.as_ref().map(|(revision, _)| *revision),
+            _ => (entry.revision > 0).then_some(entry.revision),
+        };
+        Outcome {
+            dataset: self
+                .dataset
+                .as_ref()
+                .map(|contract| contract.name.to_string()),
+            batch_no: entry.batch_no,
+            revision,
+            outcome,
+            rows_read: entry.rows_read,
+            rows_loaded: if outcome == "unchanged" {
+                0
+            } else {
+                entry.rows_loaded
+            },
+            rows_rejected: entry.rows_rejected,
+            difference: if outcome == "loaded" {
+                entry.difference
+            } else {
+                Difference::default()
+            },
+            files: entry.files,
+            bytes: entry.bytes,
+            message,
+            hint,
+            exit,
+            written,
+        }
+    }
+}
