@@ -1,5 +1,7 @@
 //! redledger
 pub mod batch_no;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod contract;
 pub mod error;

@@ -57,7 +57,9 @@ impl Verdict {
     pub(super) fn of_error(error: Error) -> Result<Self> {
         let state = match &error {
             Error::Fetch(fetch) => fetch.kind.policy().state,
-            Error::File { .. } | Error::Announcement { .. } => FailedState::Failed,
+            Error::File { .. } | Error::Announcement { .. } | Error::Settings { .. } => {
+                FailedState::Failed
+            }
             _ => return Err(error),
         };
         Ok(Self::NotLoaded {

@@ -1,0 +1,211 @@
+//! The command line: types only.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.
+#[derive(Debug, Parser)]
+#[command(name = "redledger", version, propagate_version = true, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 all is well; 1 done, but the data needs a person; \
+2 usage, configuration or a fault; 3 incomplete for a passing reason, run again.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Settings file [default: ./redledger.toml when there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything lives [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How logs are written to stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more (repeat for more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say less: errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// No progress bars, not even on a terminal
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the shipped examples on loopback, ingest them, show what was loaded
+    Demo(Doing),
+    /// Load announced batches, or a CSV as one
+    Ingest(Ingest),
+    /// Show what is loaded, waiting or failed
+    Status(Status),
+    /// Show rows that were not loaded, and why
+    Rejections(Rejections),
+    /// Look at contracts
+    #[command(subcommand)]
+    Datasets(Datasets),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(Settings),
+}
+
+/// Options of commands that load.
+#[derive(Debug, Clone, Args)]
+pub struct Doing {
+    /// How long to wait for another run to end
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub lock_wait: Duration,
+    /// How the result is written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: DoingFormat,
+}
+
+/// How a doing command's result looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DoingFormat {
+    /// A table.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Options of commands that read.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reading {
+    /// How the result is written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: ReadingFormat,
+}
+
+/// How a reading command's result looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadingFormat {
+    /// For people.
+    Table,
+    /// An array of objects.
+    Json,
+    /// RFC 4180.
+    Csv,
+}
+
+/// `redledger ingest`.
+#[derive(Debug, Args)]
+pub struct Ingest {
+    /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files with --dataset and --batch-no
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// The dataset, where the announcement's type or the columns don't tell
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// The batch number of CSV files
+    #[arg(long, value_name = "BATCH")]
+    pub batch_no: Option<String>,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// `redledger status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// One batch, with its history, files and controls
+    #[arg(value_name = "BATCH")]
+    pub batch: Option<String>,
+    /// Only this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Options of commands that read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// `redledger rejections`.
+#[derive(Debug, Args)]
+pub struct Rejections {
+    /// Only of this batch
+    #[arg(value_name = "BATCH")]
+    pub batch: Option<String>,
+    /// Only of this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Only with this code, such as excess-scale
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// Most rows to show
+    #[arg(long, value_name = "ROWS", default_value_t = 100)]
+    pub limit: u64,
+    /// Options of commands that read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// `redledger datasets …`.
+#[derive(Debug, Subcommand)]
+pub enum Datasets {
+    /// List the datasets
+    List(Reading),
+    /// Show a dataset's contract
+    Show {
+        /// Which.
+        name: String,
+        /// Options of commands that read.
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Check contract files, or those in force
+    Check {
+        /// Contract files; none: the shipped ones and those of datasets_dir
+        files: Vec<PathBuf>,
+    },
+    /// Propose a contract from all rows of a sample
+    Infer {
+        /// A CSV file
+        file: PathBuf,
+        /// The dataset's name [default: the file's]
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+/// `redledger config …`.
+#[derive(Debug, Subcommand)]
+pub enum Settings {
+    /// Check the settings and the contracts
+    Check,
+    /// Show the settings in force
+    Show {
+        /// Options of commands that read.
+        #[arg(long, value_name = "FORMAT", default_value = "toml")]
+        format: SettingsFormat,
+    },
+}
+
+/// How the settings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SettingsFormat {
+    /// As a settings file.
+    Toml,
+    /// One JSON object.
+    Json,
+}

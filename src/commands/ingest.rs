@@ -1,0 +1,246 @@
+//! `redledger ingest SOURCE…`
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Context, session::LoadSession};
+use crate::{
+    batch_no::BatchNo,
+    cli::Ingest,
+    contract::Contract,
+    error::{Error, ExitStatus, Result},
+    hook,
+    pipeline::{BatchContent, BatchSource, FileSource},
+    source_url::{SourceUrl, redacted},
+};
+
+/// What a SOURCE turned out to be.
+enum Given {
+    /// An announcement's origin and bytes.
+    Announcement(String, Vec<u8>),
+    /// A part of the batch that the command line numbers.
+    File(FileSource),
+}
+
+pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
+    let dataset = arguments
+        .dataset
+        .as_deref()
+        .map(|name| context.contracts.require(name).cloned())
+        .transpose()?;
+    let batch_no = match &arguments.batch_no {
+        Some(text) => Some(
+            BatchNo::new(text)
+                .map_err(|message| Error::usage(message.replace("`batchNo`", "--batch-no")))?,
+        ),
+        None => None,
+    };
+    let mut session = LoadSession::begin(context, "ingest", arguments.doing.clone())?;
+    let mut announcements = Vec::new();
+    let mut files = Vec::new();
+    for source in &arguments.sources {
+        let given = expand(source, batch_no.is_some()).and_then(|paths| {
+            paths
+                .into_iter()
+                .map(|source| read(&session, source, batch_no.is_some()))
+                .collect::<Result<Vec<_>>>()
+        });
+        let parsed = given.and_then(|given| {
+            for given in given {
+                match given {
+                    Given::File(file) => files.push(file),
+                    Given::Announcement(origin, bytes) => {
+                        announcements.extend(hook::parse(&origin, &bytes)?)
+                    }
+                }
+            }
+            Ok(())
+        });
+        // A source that can't be understood does not keep the others from being loaded.
+        if let Err(error) = parsed {
+            session.note_error(error);
+        }
+    }
+    let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
+    for batch in hook::assemble(announcements) {
+        match batch.and_then(|batch| {
+            let dataset = dataset_of(context, dataset.as_ref(), batch.event_type.as_deref())?;
+            Ok(BatchSource::announced(batch, dataset))
+        }) {
+            Ok(batch) => batches.push(batch),
+            Err(error) => session.note_error(error),
+        }
+    }
+    if !files.is_empty() {
+        let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
+        batches.push((numbered(batch_no, dataset, files), Vec::new()));
+    }
+    session.load_all(&batches)?;
+    session.finish()
+}
+
+/// The command line's dataset, else the one configured for the announcement's type.
+fn dataset_of(
+    context: &Context,
+    given: Option<&Arc<Contract>>,
+    event_type: Option<&str>,
+) -> Result<Option<Arc<Contract>>> {
+    if let Some(given) = given {
+        return Ok(Some(Arc::clone(given)));
+    }
+    let configured = event_type.and_then(|event| context.config.hook.events.get(event));
+    configured
+        .map(|name| context.contracts.require(name).cloned())
+        .transpose()
+}
+
+fn numbered(
+    batch_no: BatchNo,
+    dataset: Option<Arc<Contract>>,
+    files: Vec<FileSource>,
+) -> BatchSource {
+    BatchSource {
+        batch_no,
+        dataset,
+        origin: files
+            .iter()
+            .map(FileSource::origin)
+            .collect::<Vec<_>>()
+            .join(", "),
+        announced_at: None,
+        total: None,
+        content: BatchContent::Files(files),
+        missing: None,
+        pages_incomplete: false,
+        notes: Vec::new(),
+        unknown_keys: 0,
+    }
+}
+
+/// A source as the command line names it.
+enum Named {
+    Stdin,
+    Path(PathBuf),
+    Url(SourceUrl),
+}
+
+fn expand(source: &str, is_csv: bool) -> Result<Vec<Named>> {
+    if source == "-" {
+        return Ok(vec![Named::Stdin]);
+    }
+    if source.contains("://") {
+        let url = SourceUrl::parse(source)
+            .map_err(|message| Error::usage(format!("{}: {message}", redacted(source))))?;
+        if url.secret().scheme() == "file" {
+            let path = url
+                .secret()
+                .to_file_path()
+                .map_err(|()| Error::usage(format!("{url} is not a path of this machine")))?;
+            return Ok(vec![Named::Path(path)]);
+        }
+        return Ok(vec![Named::Url(url)]);
+    }
+    let path = Path::new(source);
+    if !path.is_dir() {
+        return Ok(vec![Named::Path(path.to_path_buf())]);
+    }
+    let wanted = if is_csv { "csv" } else { "json" };
+    let entries = fs::read_dir(path).map_err(Error::io("read the folder", path))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io("read the folder", path))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+        {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::usage(format!(
+            "{} holds no *.{wanted} file",
+            path.display()
+        )));
+    }
+    paths.sort();
+    Ok(paths.into_iter().map(Named::Path).collect())
+}
+
+fn read(session: &LoadSession<'_>, source: Named, is_csv: bool) -> Result<Given> {
+    match source {
+        Named::Url(url) if is_csv => Ok(Given::File(FileSource::Url(url))),
+        Named::Url(url) => Ok(Given::Announcement(
+            url.to_string(),
+            session.fetch_announcement(&url)?,
+        )),
+        Named::Stdin if is_csv => {
+            // Spooled: a file can be read again where a pipe can't.
+            let mut spool =
+                tempfile::NamedTempFile::new().map_err(Error::io("make a temporary file", "-"))?;
+            std::io::copy(&mut std::io::stdin().lock(), &mut spool)
+                .and_then(|_| spool.flush())
+                .map_err(Error::io("read", "standard input"))?;
+            let (_, path) = spool
+                .keep()
+                .map_err(|error| Error::io("keep a temporary file", "-")(error.error))?;
+            Ok(Given::File(FileSource::Path(path)))
+        }
+        Named::Stdin => {
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .lock()
+                .read_to_end(&mut bytes)
+                .map_err(Error::io("read", "standard input"))?;
+            Ok(Given::Announcement("standard input".into(), bytes))
+        }
+        Named::Path(path) => {
+            let looks_like_json = starts_like_json(&path)?;
+            if is_csv && looks_like_json {
+                return Err(Error::Usage {
+                    message: format!(
+                        "{} looks like an announcement, and --batch-no goes with CSV files",
+                        path.display()
+                    ),
+                    hint: Some("leave out --batch-no: the announcement has its own".into()),
+                });
+            }
+            let is_json = path
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+            if is_csv {
+                return Ok(Given::File(FileSource::Path(path)));
+            }
+            let is_csv = path
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+            if is_csv || !(is_json || looks_like_json) {
+                return Err(Error::Usage {
+                    message: format!("{} is no announcement (JSON)", path.display()),
+                    hint: Some(
+                        "to load a CSV give --batch-no, and --dataset unless its columns tell"
+                            .into(),
+                    ),
+                });
+            }
+            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            Ok(Given::Announcement(path.display().to_string(), bytes))
+        }
+    }
+}
+
+fn starts_like_json(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let file = fs::File::open(path).map_err(Error::io("open", path))?;
+    file.take(512)
+        .read_to_end(&mut start)
+        .map_err(Error::io("read", path))?;
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&start);
+    Ok(matches!(
+        start.iter().find(|byte| !byte.is_ascii_whitespace()),
+        Some(b'{' | b'[')
+    ))
+}

@@ -1,0 +1,130 @@
+//! The result of a command that loads, as a table or as one JSON object.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::output::{self, Table};
+use crate::{
+    cli::DoingFormat,
+    error::{Error, ExitStatus, Result},
+    pipeline::Outcome,
+};
+
+/// What a command that loads has done.
+pub(super) struct Report<'a> {
+    pub(super) run_id: &'a str,
+    pub(super) warehouse: PathBuf,
+    pub(super) exit: ExitStatus,
+    pub(super) outcomes: &'a [Outcome],
+    pub(super) errors: &'a [Error],
+}
+
+impl Report<'_> {
+    /// Such as `2 loaded, 1 failed`.
+    pub(super) fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        for outcome in ["loaded", "unchanged", "failed", "waiting", "expired"] {
+            let count = self
+                .outcomes
+                .iter()
+                .filter(|of| of.outcome == outcome)
+                .count();
+            if count > 0 {
+                parts.push(format!("{count} {outcome}"));
+            }
+        }
+        if !self.errors.is_empty() {
+            parts.push(format!("{} not understood", self.errors.len()));
+        }
+        if parts.is_empty() {
+            "nothing to do".into()
+        } else {
+            parts.join(", ")
+        }
+    }
+
+    pub(super) fn print(&self, format: DoingFormat) -> Result<()> {
+        match format {
+            DoingFormat::Text => {
+                self.print_text();
+                Ok(())
+            }
+            DoingFormat::Json => output::print_json(&self.json()),
+        }
+    }
+
+    fn print_text(&self) {
+        if !self.outcomes.is_empty() {
+            output::print_table(&self.table());
+        }
+        for outcome in self.outcomes {
+            if let Some(message) = &outcome.message {
+                println!("{}: {message}", outcome.batch_no);
+            }
+            if let Some(hint) = &outcome.hint {
+                println!("  hint: {hint}");
+            }
+            if outcome.outcome == "loaded" && outcome.rows_rejected > 0 {
+                println!(
+                    "{}: {} rejected; see them with `redledger rejections {}`",
+                    outcome.batch_no,
+                    output::counted(outcome.rows_rejected, "row"),
+                    outcome.batch_no
+                );
+            }
+        }
+        for error in self.errors {
+            super::report_error(error);
+        }
+        println!(
+            "{}. Warehouse: {}",
+            self.summary(),
+            self.warehouse.display()
+        );
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(&[
+            "batch", "dataset", "outcome", "rev", "rows", "rejected", "+/-/~", "files", "bytes",
+        ]);
+        for outcome in self.outcomes {
+            let difference = outcome.difference;
+            let difference = match outcome.outcome {
+                "loaded" => format!(
+                    "+{} -{} ~{}",
+                    difference.added, difference.removed, difference.changed
+                ),
+                _ => String::new(),
+            };
+            table.push([
+                outcome.batch_no.as_str().into(),
+                outcome.dataset.clone().into(),
+                outcome.outcome.into(),
+                outcome.revision.into(),
+                outcome.rows_loaded.into(),
+                outcome.rows_rejected.into(),
+                difference.into(),
+                outcome.files.into(),
+                outcome.bytes.into(),
+            ]);
+        }
+        table
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let errors: Vec<_> = self
+            .errors
+            .iter()
+            .map(|error| json!({"message": error.chain(), "hint": error.hint()}))
+            .collect();
+        json!({
+            "run_id": self.run_id,
+            "exit_code": self.exit.code(),
+            "summary": self.summary(),
+            "warehouse": self.warehouse.display().to_string(),
+            "batches": self.outcomes,
+            "errors": errors,
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! What every command that loads does: lock, copy, load batch after batch, publish once, report.
+
+use std::{fs, sync::Arc};
+
+use super::{Context, load_report::Report, progress::ProgressDisplay};
+use crate::{
+    cli::Doing,
+    error::{Error, ExitStatus, Result},
+    ledger::{self, RunEntry},
+    load::Warehouse,
+    pipeline::{BatchSource, Outcome, Pipeline, Progress},
+    publish::{Lock, Staging},
+    source_url::SourceUrl,
+};
+
+/// A command that loads, under way.
+pub(super) struct LoadSession<'a> {
+    context: &'a Context,
+    command: &'static str,
+    doing: Doing,
+    pipeline: Pipeline<'a>,
+    progress: Arc<Progress>,
+    // Dropped after the pipeline, whose tasks run on it.
+    _runtime: tokio::runtime::Runtime,
+    run_id: String,
+    started_at: i64,
+    outcomes: Vec<Outcome>,
+    errors: Vec<Error>,
+}
+
+impl<'a> LoadSession<'a> {
+    pub(super) fn begin(context: &'a Context, command: &'static str, doing: Doing) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("redledger-io")
+            .build()
+            .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
+        let started = jiff::Timestamp::now();
+        let run_id = format!(
+            "{}-{}",
+            started.strftime("%Y%m%dT%H%M%S%3fZ"),
+            std::process::id()
+        );
+        let progress = Arc::new(Progress::default());
+        let pipeline = Pipeline::new(
+            &context.config,
+            &context.contracts,
+            runtime.handle().clone(),
+            run_id.clone(),
+            Arc::clone(&progress),
+        )?;
+        Ok(Self {
+            context,
+            command,
+            doing,
+            pipeline,
+            progress,
+            _runtime: runtime,
+            run_id,
+            started_at: started.as_microsecond(),
+            outcomes: Vec::new(),
+            errors: Vec::new(),
+        })
+    }
+
+    pub(super) fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
+        self.pipeline.fetch_announcement(url)
+    }
+
+    /// Takes note of something that concerns one source only.
+    pub(super) fn note_error(&mut self, error: Error) {
+        self.errors.push(error);
+    }
+
+    pub(super) fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Loads the batches in order and publishes what they have changed, once.
+    pub(super) fn load_all(&mut self, batches: &[(BatchSource, Vec<String>)]) -> Result<()> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let config = &self.context.config;
+        fs::create_dir_all(&config.data_dir)
+            .map_err(Error::io("make the data directory", &config.data_dir))?;
+        let _lock = Lock::acquire(
+            &config.data_dir.join("lock"),
+            self.doing.lock_wait,
+            self.command,
+        )?;
+        let staging = Staging::prepare(&config.warehouse_path(), config.warehouse.mode)?;
+        let display =
+            ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
+        let loaded = self.load_into(&staging, batches);
+        drop(display);
+        match loaded {
+            Ok(true) => staging.publish(),
+            Ok(false) => {
+                staging.discard();
+                Ok(())
+            }
+            Err(error) => {
+                staging.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn load_into(
+        &mut self,
+        staging: &Staging,
+        batches: &[(BatchSource, Vec<String>)],
+    ) -> Result<bool> {
+        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
+        for (batch, columns) in batches {
+            tracing::info!(batch_no = %batch.batch_no, origin = batch.origin, "loading");
+            let outcome = self.pipeline.load(&mut warehouse, batch, columns)?;
+            tracing::info!(
+                batch_no = outcome.batch_no,
+                outcome = outcome.outcome,
+                rows = outcome.rows_loaded,
+                rejected = outcome.rows_rejected,
+                "done"
+            );
+            self.outcomes.push(outcome);
+        }
+        if !self.outcomes.iter().any(|outcome| outcome.written) {
+            return Ok(false);
+        }
+        let exit = self.exit_status();
+        ledger::record_run(
+            warehouse.connection(),
+            &RunEntry {
+                run_id: self.run_id.clone(),
+                command: self.command.to_owned(),
+                started_at: self.started_at,
+                outcome: self.report().summary(),
+                exit_code: exit.code(),
+            },
+        )?;
+        warehouse.close()?;
+        Ok(true)
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
+        let errors = self.errors.iter().map(Error::exit_status);
+        outcomes.chain(errors).max().unwrap_or(ExitStatus::Success)
+    }
+
+    pub(super) fn report(&self) -> Report<'_> {
+        Report {
+            run_id: &self.run_id,
+            warehouse: self.context.config.warehouse_path(),
+            exit: self.exit_status(),
+            outcomes: &self.outcomes,
+            errors: &self.errors,
+        }
+    }
+
+    /// Prints the result; returns how the process should exit.
+    pub(super) fn finish(self) -> Result<ExitStatus> {
+        self.report().print(self.doing.format)?;
+        Ok(self.exit_status())
+    }
+}
