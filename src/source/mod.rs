@@ -14,6 +14,7 @@ mod file;
 mod guard;
 mod http;
 mod permits;
+mod response;
 mod retry;
 mod store_error;
 mod transfer;
@@ -35,7 +36,7 @@ use crate::{
 };
 use retry::Failure;
 
-/// A file's bytes in order, in pieces of up to 256 KiB; it ends after its first error.
+/// A file's bytes in order, in pieces as they come (usually 64 to 512 KiB, never more than a few MiB); it ends after its first error.
 ///
 /// Dropping it cancels the download.
 pub type BodyStream = BoxStream<'static, Result<Bytes, FetchError>>;
