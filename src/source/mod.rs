@@ -213,3 +213,27 @@ fn charset(media_type: &str) -> Option<String> {
             .then(|| value.to_ascii_lowercase())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn charset_is_taken_from_the_media_type() {
+        for (media_type, expected) in [
+            ("text/csv", None),
+            ("text/csv; charset=utf-8", Some("utf-8")),
+            ("text/csv;charset=\"GB18030\"", Some("gb18030")),
+            (
+                "text/csv; header=present; CHARSET = Shift_JIS ",
+                Some("shift_jis"),
+            ),
+            ("text/csv; charset=", None),
+            ("text/csv; charset", None),
+        ] {
+            assert_eq!(
+                super::charset(media_type).as_deref(),
+                expected,
+                "{media_type}"
+            );
+        }
+    }
+}
