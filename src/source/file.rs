@@ -35,7 +35,7 @@ pub async fn open_file(path: &Path) -> Result<Opened, FetchError> {
     if metadata.is_dir() {
         return Err(fail("a directory where a file was due".to_owned()));
     }
-    let length = metadata.is_file().then(|| metadata.len());
+    let length = metadata.is_file().then_some(metadata.len());
     let wholeness = Wholeness::default();
     let state = Reading {
         file,

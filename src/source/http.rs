@@ -24,7 +24,7 @@ const MAX_REDIRECTS: usize = 5;
 /// How much of an error's body is read to find the store's code.
 const MAX_ERROR_BODY: usize = 16 * 1024;
 /// How long an error's body is waited for: the status is known already.
-const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
+const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 
 /// A continuation: from which byte, of which version.
 pub(super) struct RangeRequest {
@@ -138,18 +138,17 @@ pub(super) async fn refusal(mut response: Response, attempts: &mut Attempts) -> 
     let status = response.status();
     let asked = retry_after(response.headers(), attempts.wall());
     let mut body = Vec::new();
-    while body.len() < MAX_ERROR_BODY {
-        match attempts
-            .timed(ERROR_BODY_TIME, "error's body", response.chunk())
-            .await
-        {
-            Ok((Ok(Some(piece)), _)) => {
-                let room = MAX_ERROR_BODY - body.len();
-                body.extend_from_slice(&piece[..piece.len().min(room)]);
+    let read = async {
+        while let Ok(Some(piece)) = response.chunk().await {
+            let room = MAX_ERROR_BODY - body.len();
+            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            if body.len() == MAX_ERROR_BODY {
+                break;
             }
-            _ => break,
         }
-    }
+    };
+    // Whatever has arrived by then is looked at.
+    let _ = attempts.timed(ERROR_BODY_TIME, "error's body", read).await;
     let store = StoreError::parse(&body);
     let kind = store
         .as_ref()

@@ -14,6 +14,7 @@ mod file;
 mod guard;
 mod http;
 mod permits;
+mod response;
 mod retry;
 mod store_error;
 mod transfer;
@@ -35,7 +36,7 @@ use crate::{
 };
 use retry::Failure;
 
-/// A file's bytes in order, in pieces of up to 256 KiB; it ends after its first error.
+/// A file's bytes in order, in pieces as they come (usually 64 to 512 KiB, never more than a few MiB); it ends after its first error.
 ///
 /// Dropping it cancels the download.
 pub type BodyStream = BoxStream<'static, Result<Bytes, FetchError>>;
@@ -211,4 +212,28 @@ fn charset(media_type: &str) -> Option<String> {
         (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty())
             .then(|| value.to_ascii_lowercase())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn charset_is_taken_from_the_media_type() {
+        for (media_type, expected) in [
+            ("text/csv", None),
+            ("text/csv; charset=utf-8", Some("utf-8")),
+            ("text/csv;charset=\"GB18030\"", Some("gb18030")),
+            (
+                "text/csv; header=present; CHARSET = Shift_JIS ",
+                Some("shift_jis"),
+            ),
+            ("text/csv; charset=", None),
+            ("text/csv; charset", None),
+        ] {
+            assert_eq!(
+                super::charset(media_type).as_deref(),
+                expected,
+                "{media_type}"
+            );
+        }
+    }
 }

@@ -16,11 +16,8 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 use futures_util::StreamExt as _;
 use reqwest::{
-    Response, StatusCode, Version,
-    header::{
-        CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
-        HeaderValue, LAST_MODIFIED, TRANSFER_ENCODING,
-    },
+    Response, StatusCode,
+    header::{CONTENT_ENCODING, ETAG, HeaderMap, LAST_MODIFIED},
 };
 
 use super::{
@@ -28,40 +25,10 @@ use super::{
     checksum::{Checks, Verdict},
     http::{self, RangeRequest},
     permits::Permits,
+    response::{ContentRange, Framing, validator},
     retry::{Attempts, Failure},
 };
 use crate::{error::FetchError, source_url::SourceUrl};
-
-/// How a response shows where its body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// By its length.
-    Length(u64),
-    /// By an end mark: a last chunk or an HTTP/2 end of stream.
-    Marked,
-    /// Not at all: the connection closes.
-    Close,
-}
-
-impl Framing {
-    fn of(response: &Response) -> Self {
-        let headers = response.headers();
-        if let Some(encoding) = headers.get_all(TRANSFER_ENCODING).iter().last() {
-            // Only chunks have an end mark (RFC 9112, section 6.3).
-            let text = encoding.to_str().unwrap_or_default().trim_end();
-            return if text.to_ascii_lowercase().ends_with("chunked") {
-                Self::Marked
-            } else {
-                Self::Close
-            };
-        }
-        match number(headers, &CONTENT_LENGTH) {
-            Some(length) => Self::Length(length),
-            None if response.version() >= Version::HTTP_2 => Self::Marked,
-            None => Self::Close,
-        }
-    }
-}
 
 /// What must stay the same for a continuation to belong to what was read before.
 struct Object {
@@ -467,47 +434,4 @@ impl Transfer {
 enum Step {
     Piece(Bytes),
     End,
-}
-
-struct ContentRange {
-    first: u64,
-    total: Option<u64>,
-}
-
-impl ContentRange {
-    /// `bytes 100-199/1000`, or `/*` for an unknown total.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
-        let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let (first, last) = (first.trim().parse().ok()?, last.trim().parse::<u64>().ok()?);
-        let total = match total.trim() {
-            "*" => None,
-            total => Some(total.parse::<u64>().ok()?),
-        };
-        (first <= last && total.is_none_or(|total| last < total)).then_some(Self { first, total })
-    }
-}
-
-/// What `If-Range` may hold: a strong ETag, or a date that is old enough to be one (RFC 9110, 8.8.2.2).
-fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
-    if let Some(etag) = headers.get(ETAG) {
-        let bytes = etag.as_bytes();
-        if bytes.len() >= 2 && bytes.starts_with(b"\"") && bytes.ends_with(b"\"") {
-            return Some(etag.clone());
-        }
-    }
-    let date = |name: &HeaderName| {
-        let text = headers.get(name)?.to_str().ok()?;
-        httpdate::parse_http_date(text).ok()
-    };
-    let modified = date(&LAST_MODIFIED)?;
-    let answered = date(&DATE)?;
-    (answered.duration_since(modified).ok()? >= Duration::from_secs(1))
-        .then(|| headers.get(LAST_MODIFIED).cloned())
-        .flatten()
-}
-
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }

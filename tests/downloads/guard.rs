@@ -161,13 +161,13 @@ async fn no_redirect_leads_to_an_inner_address() {
     let mut config = config();
     config.allow_private = vec!["127.0.0.2/32".into()];
     let (fetcher, _) = fetcher(&config);
-    for number in 0..HOSTS.len() {
+    for (number, host) in HOSTS.iter().enumerate() {
         let result = fetcher.open(&url(&outer.url(&format!("/{number}")))).await;
-        let error = result.expect_err(HOSTS[number]);
+        let error = result.expect_err(host);
         assert!(
             matches!(error.kind, FetchKind::Refused | FetchKind::Malformed),
             "{}: {error}",
-            HOSTS[number]
+            host
         );
     }
     assert_eq!(outer.requests().len(), HOSTS.len(), "each was redirected");

@@ -459,20 +459,22 @@ async fn elapsed_time_is_bounded() {
 async fn random_breaks_always_give_the_same_bytes() {
     let seed = Random::seed();
     let body = csv(3_000);
+    let packed = super::content::gzip(&body).await;
     for case in 0..150 {
         let seed = seed.wrapping_add(case);
         let mut random = Random::new(seed);
         let faults = 1 + random.below(6);
+        let stored = if random.below(4) == 0 { &packed } else { &body };
         let mut object = if random.below(3) == 0 {
-            Object::anonymous(body.clone())
+            Object::anonymous(stored.clone())
         } else {
-            Object::new(body.clone())
+            Object::new(stored.clone())
         };
         if random.below(3) == 0 {
-            object = object.with("x-amz-checksum-crc64nvme", &crc64(&body));
+            object = object.with("x-amz-checksum-crc64nvme", &crc64(stored));
         }
         let script: Vec<(usize, usize)> = (0..faults)
-            .map(|_| (random.below(40), random.below(body.len())))
+            .map(|_| (random.below(40), random.below(stored.len())))
             .collect();
         let server = Server::start({
             let object = object.clone();
@@ -491,6 +493,67 @@ async fn random_breaks_always_give_the_same_bytes() {
                 server.requests()
             ),
         }
+    }
+}
+
+#[tokio::test]
+async fn object_that_changes_at_random_gives_one_version_or_an_error() {
+    let seed = Random::seed();
+    let mut whole = 0;
+    for case in 0..100 {
+        let seed = seed.wrapping_add(case);
+        let mut random = Random::new(seed);
+        let tagged = random.below(2) == 0;
+        // The versions have a beginning in common, so that a change may go unnoticed for long.
+        let versions: Vec<Object> = (0..3)
+            .map(|version| {
+                let mut body = csv(500);
+                body.extend_from_slice(format!("{version}").repeat(20_000).as_bytes());
+                if tagged {
+                    Object::anonymous(body).with("ETag", &format!("\"v{version}\""))
+                } else {
+                    Object::anonymous(body)
+                }
+            })
+            .collect();
+        let script: Vec<(usize, usize)> = (0..4)
+            .map(|_| (random.below(3), random.below(versions[0].body.len())))
+            .collect();
+        let server = Server::start({
+            let versions = versions.clone();
+            move |request| match script.get(request.number) {
+                Some((version, at)) => versions[*version].reply(request).fault(Fault::Close(*at)),
+                None => versions[0].reply(request),
+            }
+        })
+        .await;
+        match fetch(&server).await {
+            Ok(arrived) => {
+                whole += 1;
+                assert!(
+                    versions.iter().any(|version| version.body == arrived.bytes),
+                    "REDLEDGER_TEST_SEED={seed}: a mixture of versions arrived"
+                );
+            }
+            Err(error) => assert_eq!(error.kind, FetchKind::Changed, "REDLEDGER_TEST_SEED={seed}"),
+        }
+    }
+    assert!((1..100).contains(&whole), "both outcomes happen: {whole}");
+}
+
+#[tokio::test]
+async fn nonsense_between_chunks_never_passes() {
+    for body in [
+        "5\r\nhello\r\nzz\r\n",
+        "5\r\nhelloworld",
+        "-1\r\n",
+        "ffffffffffffffffff\r\nx",
+    ] {
+        let server = Server::script([Reply::new(200, body)
+            .header("Transfer-Encoding", "chunked")
+            .framing(Framing::Close)])
+        .await;
+        assert_fails(fetch(&server).await, FetchKind::Passing, "after 8 attempts");
     }
 }
 

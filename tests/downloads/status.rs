@@ -131,6 +131,17 @@ async fn error_body_that_never_ends_does_not_hold_anything_up() {
 }
 
 #[tokio::test]
+async fn error_body_that_drips_does_not_hold_anything_up() {
+    let body = "<Error><Code>NoSuchKey</Code></Error>".to_owned() + &" ".repeat(10_000);
+    let server =
+        Server::script([Reply::new(403, body).fault(Fault::Drip(40, Duration::from_millis(50)))])
+            .await;
+    let started = std::time::Instant::now();
+    assert_fails(fetch(&server).await, FetchKind::Gone, "(NoSuchKey)");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
 async fn retry_after_is_obeyed_as_seconds_and_as_a_date() {
     let body = csv(10);
     for (status, value, waits) in [

@@ -4,8 +4,10 @@
 mod content;
 mod guard;
 mod limits;
+
 mod resume;
 mod status;
+mod tls;
 
 use std::time::Duration;
 
