@@ -353,7 +353,7 @@ pub fn create(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     let mut sql = String::from(
-        "BEGIN; CREATE SCHEMA IF NOT EXISTS redledger; COMMENT ON SCHEMA redledger IS 'What redledger has loaded, rejected and checked';",
+        "BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;",
     );
     for (table, comment, columns) in TABLES {
         let list: Vec<String> = columns

@@ -75,7 +75,7 @@ impl Table {
 pub(super) fn print_table(table: &Table) {
     let mut shown = comfy_table::Table::new();
     shown
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
     shown.set_header(table.columns.clone());
     for row in &table.rows {

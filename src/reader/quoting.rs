@@ -42,7 +42,8 @@ pub(super) fn fault(record: &[u8], delimiter: u8) -> Option<StructureFault> {
             }
         } else {
             let length = memchr::memchr(delimiter, &record[at..]).unwrap_or(record.len() - at);
-            if memchr::memchr(b'"', &record[at..at + length]).is_some() {
+            let text = &record[at..at + length];
+            if memchr::memchr(b'"', text).is_some() && !is_spreadsheet_text(text) {
                 return fault(cell, "a quote inside a cell that is not quoted");
             }
             at += length;
@@ -53,6 +54,14 @@ pub(super) fn fault(record: &[u8], delimiter: u8) -> Option<StructureFault> {
         at += 1;
     }
     None
+}
+
+/// `="0001234"`: how spreadsheets are told to keep leading zeros. It is written without CSV's own quotes
+/// more often than with them, and it is unwrapped later.
+fn is_spreadsheet_text(cell: &[u8]) -> bool {
+    cell.strip_prefix(b"=\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .is_some_and(|inner| memchr::memchr(b'"', inner).is_none())
 }
 
 #[cfg(test)]
@@ -72,6 +81,7 @@ mod tests {
             ",",
             "\"\"\"\"",
             "a,\"\",",
+            "=\"0001\",b",
         ] {
             assert_eq!(fault(good.as_bytes(), b','), None, "{good}");
         }
@@ -85,6 +95,8 @@ mod tests {
             ("x,\"a\nb,c", 1),
             ("x,\"a\"\"", 1),
             ("\"", 0),
+            ("=\"a\"b\",c", 0),
+            ("=\"a,b\"", 0),
         ] {
             assert_eq!(
                 fault(bad.as_bytes(), b',').and_then(|fault| fault.cell),
