@@ -1,6 +1,7 @@
 //! One file per subcommand; this one picks it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod demo;
 mod ingest;
 mod load_report;
 mod output;
@@ -19,8 +20,10 @@ use crate::{
 /// # Errors
 /// What stopped it. `main` prints it and exits with [`Error::exit_status`].
 pub fn run(cli: Cli) -> Result<ExitStatus> {
+    let data_dir = cli.global.data_dir.clone();
     let context = Context::new(cli.global)?;
     match cli.command {
+        Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
         _ => Err(Error::usage("not there yet")),
     }

@@ -254,10 +254,13 @@ pub struct BatchEntry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// New keys.
+    #[serde(rename = "rows_added")]
     pub added: u64,
     /// Keys that are gone.
+    #[serde(rename = "rows_removed")]
     pub removed: u64,
     /// Same key, other content.
+    #[serde(rename = "rows_changed")]
     pub changed: u64,
 }
 
@@ -352,9 +355,7 @@ pub fn create(connection: &Connection) -> Result<()> {
     if there as usize == TABLES.len() {
         return Ok(());
     }
-    let mut sql = String::from(
-        "BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;",
-    );
+    let mut sql = String::from("BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;");
     for (table, comment, columns) in TABLES {
         let list: Vec<String> = columns
             .iter()

@@ -84,7 +84,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
 }
 
 /// The command line's dataset, else the one configured for the announcement's type.
-fn dataset_of(
+pub(super) fn dataset_of(
     context: &Context,
     given: Option<&Arc<Contract>>,
     event_type: Option<&str>,

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::output::{self, Table};
+use super::output::{self, Table, say};
 use crate::{
     cli::DoingFormat,
     error::{Error, ExitStatus, Result},
@@ -18,6 +18,15 @@ pub(super) struct Report<'a> {
     pub(super) exit: ExitStatus,
     pub(super) outcomes: &'a [Outcome],
     pub(super) errors: &'a [Error],
+}
+
+/// Rows that this run has rejected.
+fn known_rejected(outcome: &Outcome) -> u64 {
+    if outcome.outcome == "unchanged" {
+        0
+    } else {
+        outcome.rows_rejected
+    }
 }
 
 impl Report<'_> {
@@ -36,6 +45,10 @@ impl Report<'_> {
         }
         if !self.errors.is_empty() {
             parts.push(format!("{} not understood", self.errors.len()));
+        }
+        let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
+        if rejected > 0 {
+            parts.push(format!("{} rejected", output::counted(rejected, "row")));
         }
         if parts.is_empty() {
             "nothing to do".into()
@@ -60,13 +73,13 @@ impl Report<'_> {
         }
         for outcome in self.outcomes {
             if let Some(message) = &outcome.message {
-                println!("{}: {message}", outcome.batch_no);
+                say!("{}: {message}", outcome.batch_no);
             }
             if let Some(hint) = &outcome.hint {
-                println!("  hint: {hint}");
+                say!("  hint: {hint}");
             }
             if outcome.outcome == "loaded" && outcome.rows_rejected > 0 {
-                println!(
+                say!(
                     "{}: {} rejected; see them with `redledger rejections {}`",
                     outcome.batch_no,
                     output::counted(outcome.rows_rejected, "row"),
@@ -77,7 +90,7 @@ impl Report<'_> {
         for error in self.errors {
             super::report_error(error);
         }
-        println!(
+        say!(
             "{}. Warehouse: {}",
             self.summary(),
             self.warehouse.display()
@@ -97,13 +110,21 @@ impl Report<'_> {
                 ),
                 _ => String::new(),
             };
+            let unchanged = outcome.outcome == "unchanged";
+            let known = |figure: u64| {
+                if unchanged {
+                    Value::Null
+                } else {
+                    figure.into()
+                }
+            };
             table.push([
                 outcome.batch_no.as_str().into(),
                 outcome.dataset.clone().into(),
                 outcome.outcome.into(),
                 outcome.revision.into(),
-                outcome.rows_loaded.into(),
-                outcome.rows_rejected.into(),
+                known(outcome.rows_loaded),
+                known(outcome.rows_rejected),
                 difference.into(),
                 outcome.files.into(),
                 outcome.bytes.into(),
@@ -112,7 +133,7 @@ impl Report<'_> {
         table
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         let errors: Vec<_> = self
             .errors
             .iter()

@@ -10,6 +10,19 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Prints a line to stdout. A reader that has gone away (`redledger status | head`) is not an error.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::commands::output::line(format_args!($($text)*))
+    };
+}
+pub(super) use say;
+
+/// Behind [`say!`].
+pub(super) fn line(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
 /// Rows of JSON values under named columns.
 pub(super) struct Table {
     columns: Vec<String>,
@@ -98,7 +111,7 @@ pub(super) fn print_table(table: &Table) {
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect();
-    println!("{}", lines.join("\n"));
+    say!("{}", lines.join("\n"));
 }
 
 /// Prints one JSON document.
@@ -110,10 +123,10 @@ pub(super) fn print_json(value: &Value) -> Result<()> {
 }
 
 fn print_bytes(bytes: &[u8]) -> Result<()> {
-    std::io::stdout()
-        .lock()
-        .write_all(bytes)
-        .map_err(Error::io("write to", "standard output"))
+    match std::io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::io("write to", "standard output")),
+    }
 }
 
 fn plain(value: &Value) -> String {

@@ -21,7 +21,7 @@ pub(super) struct LoadSession<'a> {
     pipeline: Pipeline<'a>,
     progress: Arc<Progress>,
     // Dropped after the pipeline, whose tasks run on it.
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     run_id: String,
     started_at: i64,
     outcomes: Vec<Outcome>,
@@ -55,7 +55,7 @@ impl<'a> LoadSession<'a> {
             doing,
             pipeline,
             progress,
-            _runtime: runtime,
+            runtime,
             run_id,
             started_at: started.as_microsecond(),
             outcomes: Vec::new(),
@@ -65,6 +65,11 @@ impl<'a> LoadSession<'a> {
 
     pub(super) fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
         self.pipeline.fetch_announcement(url)
+    }
+
+    /// Runs `future` on the runtime that the downloads run on.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 
     /// Takes note of something that concerns one source only.

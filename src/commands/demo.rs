@@ -1,0 +1,129 @@
+//! `redledger demo`: the shipped examples, served on loopback and ingested like real announcements.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use axum::{Router, extract::Path, http::StatusCode, routing::get};
+use include_dir::{Dir, include_dir};
+
+use super::{Context, ingest::dataset_of, output::say, session::LoadSession};
+use crate::{
+    cli::{Doing, DoingFormat},
+    error::{Error, ExitStatus, Result},
+    hook,
+    pipeline::BatchSource,
+    source_url::SourceUrl,
+};
+
+/// What a provider would serve: announcements and the files they name. `{server}` stands for its address.
+static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/demo");
+
+/// Where the demo's warehouse goes unless --data-dir says: never among real data.
+const DATA_DIR: &str = "./demo-data";
+
+/// The same at every demo if it is free: bills name their files by address, so another port would be
+/// other content.
+const PORT: u16 = 18_417;
+
+const QUERIES: [(&str, &str); 3] = [
+    (
+        "What is owed, by currency, in the newest balances?",
+        "SELECT currency, count(*) AS accounts, sum(card_negative) AS card, sum(budget_negative) AS budget\n\
+         FROM account_negative WHERE batch_no = 'BATCH_20260330163600' GROUP BY currency ORDER BY card;",
+    ),
+    (
+        "Which bill lines stand behind an account's bill?",
+        "SELECT b.display_id, b.create_time, l.fields['商户'] AS merchant, l.fields['交易金额']::DECIMAL(18,4) AS amount\n\
+         FROM account_negative_bill b JOIN account_negative_bill_line l\n\
+           ON l.account_id = b.account_id AND l.bill_create_time = b.create_time ORDER BY ALL;",
+    ),
+    (
+        "Where did a row come from, and what was not loaded?",
+        "SELECT f.url, r.line, r.field, r.code, r.message, r.record\n\
+         FROM redledger.rejection r JOIN redledger.file f USING (file_id);",
+    ),
+];
+
+pub(super) fn run(
+    mut context: Context,
+    data_dir: Option<PathBuf>,
+    doing: &Doing,
+) -> Result<ExitStatus> {
+    context.config.data_dir = data_dir.unwrap_or_else(|| DATA_DIR.into());
+    context.config.download.allow_http = true;
+    context.config.download.allow_private = vec!["127.0.0.0/8".into()];
+    let mut session = LoadSession::begin(&context, "demo", doing.clone())?;
+    let address = session.block_on(serve())?;
+    if doing.format == DoingFormat::Text {
+        say!(
+            "The examples are served on http://{address}; ingesting their announcements from there.\n"
+        );
+    }
+    let mut announcements: Vec<&str> = EXAMPLES
+        .files()
+        .filter_map(|file| file.path().to_str())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    announcements.sort_unstable();
+    let mut parsed = Vec::new();
+    for name in announcements {
+        let url = SourceUrl::parse(&format!("http://{address}/{name}")).map_err(Error::Internal)?;
+        parsed.extend(hook::parse(
+            &url.to_string(),
+            &session.fetch_announcement(&url)?,
+        )?);
+    }
+    let batches = hook::assemble(parsed)
+        .into_iter()
+        .map(|batch| {
+            let batch = batch?;
+            let dataset = dataset_of(&context, None, batch.event_type.as_deref())?;
+            Ok(BatchSource::announced(batch, dataset))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    session.load_all(&batches)?;
+    session.report().print(doing.format)?;
+    if doing.format == DoingFormat::Text {
+        say!(
+            "\nOpen it with any DuckDB client, for instance: duckdb {}",
+            context.config.warehouse_path().display()
+        );
+        say!("\nThree queries worth running:");
+        for (question, sql) in QUERIES {
+            say!("\n-- {question}\n{sql}");
+        }
+    }
+    // The examples hold two bad rows on purpose: that is what they show, not something to look after.
+    let as_meant = session
+        .outcomes()
+        .iter()
+        .all(|outcome| matches!(outcome.outcome, "loaded" | "unchanged"));
+    Ok(if as_meant {
+        ExitStatus::Success
+    } else {
+        session.report().exit
+    })
+}
+
+/// Serves the examples until the process ends.
+async fn serve() -> Result<SocketAddr> {
+    let failed = |error: std::io::Error| {
+        Error::Internal(format!("the demo's server does not start: {error}"))
+    };
+    let listener = match tokio::net::TcpListener::bind(("127.0.0.1", PORT)).await {
+        Ok(listener) => listener,
+        Err(_) => tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(failed)?,
+    };
+    let address = listener.local_addr().map_err(failed)?;
+    let file = move |Path(name): Path<String>| async move {
+        let text = EXAMPLES
+            .get_file(&name)
+            .and_then(|file| file.contents_utf8());
+        text.map(|text| text.replace("{server}", &format!("http://{address}")))
+            .ok_or(StatusCode::NOT_FOUND)
+    };
+    let server = axum::serve(listener, Router::new().route("/{name}", get(file)));
+    tokio::spawn(async move { server.await });
+    Ok(address)
+}
