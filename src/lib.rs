@@ -1,4 +1,31 @@
-//! redledger
+//! redledger loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.
+//!
+//! # A row's journey
+//!
+//! ```text
+//! announcement ──► Batch ──► SourceFile(s) ──► byte stream ──► records ──► checked, normalised rows ──► DuckDB
+//!   [hook]                    [source]                          [reader]    [scan], on DuckDB's own       [load]: one
+//!                             guarded, retried, resumed,        csv-async   threads, straight into        transaction
+//!                             verified                                      its vectors ([normalize])     a batch
+//!                                                                              └── rejections ──► same transaction
+//! ```
+//!
+//! [`pipeline`] is the one place that knows this order; [`publish`] replaces the file that analysts open,
+//! once a run; [`commands`] is what people type.
+//!
+//! # What always holds
+//!
+//! - **A batch is one transaction.** All of its rows, its rejections and its ledger entry are there, or
+//!   none of them is.
+//! - **Nothing is dropped.** For every file, rows read = rows loaded + rows rejected; the ledger is checked
+//!   against a recount in SQL before the commit.
+//! - **Nothing is rounded.** An amount is text until it is an exact integer in units of its column's scale.
+//!   What does not fit is rejected.
+//! - **Nobody writes to the file that is read.** A run works on a copy and renames it over.
+//! - **What comes from outside is hostile**, the URL first; what is secret is never printed or stored.
+//!
+//! Bad data is a value ([`rejection::Rejection`]); broken machinery is an error ([`error::Error`]).
+
 pub mod batch_no;
 pub mod cli;
 pub mod commands;
