@@ -1,5 +1,7 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+use std::collections::HashMap;
+
 use duckdb::{
     Connection, OptionalExt as _, params,
     types::{TimeUnit, Value},
@@ -531,12 +533,13 @@ pub fn record(
             ])?;
         }
         file.flush()?;
+        let datasets: HashMap<i64, &str> = files
+            .iter()
+            .map(|file| (file.file_id, file.dataset.as_str()))
+            .collect();
         let mut rejection = connection.appender_to_db("rejection", "redledger")?;
         for of in rejections {
-            let dataset = files
-                .iter()
-                .find(|file| file.file_id == of.file_id)
-                .map_or(&entry.dataset, |file| &file.dataset);
+            let dataset = datasets.get(&of.file_id).copied().unwrap_or(&entry.dataset);
             rejection.append_row(params![
                 dataset,
                 entry.batch_no,
