@@ -6,6 +6,8 @@ mod ingest;
 mod load_report;
 mod output;
 mod progress;
+mod run;
+mod serve;
 mod session;
 
 use crate::{
@@ -25,6 +27,8 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
+        Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Serve(arguments) => serve::run(&context, &arguments),
         _ => Err(Error::usage("not there yet")),
     }
 }

@@ -70,8 +70,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         }
     }
     let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
-    for batch in hook::assemble(announcements) {
-        match batch.and_then(|batch| {
+    for assembled in hook::assemble(announcements) {
+        match assembled.batch.and_then(|batch| {
             let dataset = dataset_of(context, dataset.as_ref(), batch.event_type.as_deref())?;
             Ok(BatchSource::announced(batch, dataset))
         }) {
