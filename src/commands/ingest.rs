@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use tempfile::TempPath;
+
 use super::{Context, session::LoadSession};
 use crate::{
     batch_no::BatchNo,
@@ -24,6 +26,8 @@ enum Given {
     Announcement(String, Vec<u8>),
     /// A part of the batch that the command line numbers.
     File(FileSource),
+    /// The same, from standard input; deleted when dropped.
+    Spooled(TempPath),
 }
 
 pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
@@ -42,6 +46,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut session = LoadSession::begin(context, "ingest", arguments.doing.clone())?;
     let mut announcements = Vec::new();
     let mut files = Vec::new();
+    let mut spools = Vec::new();
     for source in &arguments.sources {
         let given = expand(source, batch_no.is_some()).and_then(|paths| {
             paths
@@ -53,6 +58,10 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             for given in given {
                 match given {
                     Given::File(file) => files.push(file),
+                    Given::Spooled(path) => {
+                        files.push(FileSource::Path(path.to_path_buf()));
+                        spools.push(path);
+                    }
                     Given::Announcement(origin, bytes) => {
                         announcements.extend(hook::parse(&origin, &bytes)?)
                     }
@@ -184,10 +193,7 @@ fn read(session: &LoadSession<'_>, source: Named, is_csv: bool) -> Result<Given>
             std::io::copy(&mut std::io::stdin().lock(), &mut spool)
                 .and_then(|_| spool.flush())
                 .map_err(Error::io("read", "standard input"))?;
-            let (_, path) = spool
-                .keep()
-                .map_err(|error| Error::io("keep a temporary file", "-")(error.error))?;
-            Ok(Given::File(FileSource::Path(path)))
+            Ok(Given::Spooled(spool.into_temp_path()))
         }
         Named::Stdin => {
             let mut bytes = Vec::new();
