@@ -1,10 +1,16 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+mod queries;
+
 use duckdb::{
     Connection, OptionalExt as _, params,
     types::{TimeUnit, Value},
 };
 
+pub use self::queries::{
+    BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
+    rejections, rejections_by_code, revisions,
+};
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
@@ -202,6 +208,15 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Loaded,
+        Self::Superseded,
+        Self::Failed,
+        Self::Waiting,
+        Self::Expired,
+    ];
+
     /// As stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {

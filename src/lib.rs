@@ -44,3 +44,4 @@ pub mod scan;
 pub mod source;
 pub mod source_url;
 mod toml_file;
+mod warehouse_file;

@@ -13,13 +13,22 @@ fn root() -> &'static Path {
 /// Room → rooms it may import, from the table in ARCHITECTURE.md.
 fn rule() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    let words = |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let words = |cell: &str| -> BTreeSet<String> {
+        cell.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
     let rows: Vec<(String, String)> = text
         .lines()
         .filter(|line| line.starts_with("| `"))
         .map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-            (cells[0].trim().trim_matches('`').to_owned(), cells[2].to_owned())
+            (
+                cells[0].trim().trim_matches('`').to_owned(),
+                cells[2].to_owned(),
+            )
         })
         .collect();
     let all: BTreeSet<String> = rows.iter().map(|(room, _)| room.clone()).collect();
@@ -49,13 +58,21 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 
 /// The rooms that a source text names after `crate::`, in `use` trees and in paths.
 fn imports(text: &str) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         match rest.strip_prefix('{') {
             None => {
-                found.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+                found.insert(
+                    rest.chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect(),
+                );
             }
             Some(tree) => {
                 let (mut depth, mut word) = (0_i32, String::new());
@@ -90,12 +107,20 @@ fn rooms_import_only_what_the_architecture_allows() {
     let mut broken = Vec::new();
     for path in rust_files(&source) {
         let relative = path.strip_prefix(&source).expect("below src");
-        let first = relative.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+        let first = relative
+            .components()
+            .next()
+            .expect("a name")
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
         let room = first.trim_end_matches(".rs").to_owned();
         if matches!(room.as_str(), "lib" | "main") {
             continue;
         }
-        let allowed = rule.get(&room).unwrap_or_else(|| panic!("ARCHITECTURE.md does not list the room `{room}`"));
+        let allowed = rule
+            .get(&room)
+            .unwrap_or_else(|| panic!("ARCHITECTURE.md does not list the room `{room}`"));
         let text = fs::read_to_string(&path).expect("a source file");
         for import in imports(&text) {
             if rule.contains_key(&import) && import != room && !allowed.contains(&import) {
@@ -103,7 +128,11 @@ fn rooms_import_only_what_the_architecture_allows() {
             }
         }
     }
-    assert!(broken.is_empty(), "against ARCHITECTURE.md:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "against ARCHITECTURE.md:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
@@ -111,14 +140,20 @@ fn unsafe_code_is_in_one_module() {
     let allowed = root().join("src/scan/vector.rs");
     let unsafe_files: Vec<PathBuf> = rust_files(&root().join("src"))
         .into_iter()
-        .filter(|path| fs::read_to_string(path).expect("a source file").contains("allow(unsafe_code)"))
+        .filter(|path| {
+            fs::read_to_string(path)
+                .expect("a source file")
+                .contains("allow(unsafe_code)")
+        })
         .collect();
     assert_eq!(unsafe_files, [allowed]);
 }
 
 #[test]
 fn the_scanner_of_imports_sees_every_form() {
-    let found = imports("use crate::a::B;\nuse crate::{b, c::{d, e::F}, g::H};\nlet x = crate::i::j();\n// crate::no\n");
+    let found = imports(
+        "use crate::a::B;\nuse crate::{b, c::{d, e::F}, g::H};\nlet x = crate::i::j();\n// crate::no\n",
+    );
     for room in ["a", "b", "c", "g", "i"] {
         assert!(found.contains(room), "{room} is not seen in {found:?}");
     }
