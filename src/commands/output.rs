@@ -58,10 +58,6 @@ impl Table {
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Writes it to stdout.
     pub(super) fn print(&self, format: ReadingFormat) -> Result<()> {
         match format {

@@ -354,7 +354,7 @@ fn describe(revisions: &[BatchRecord], details: &Details) -> Result<()> {
             entry.rows_loaded.into(),
             entry.rows_rejected.into(),
             difference.into(),
-            to_the_second(*written_at).into(),
+            to_the_second(*written_at),
             age(*written_at, now).into(),
         ]);
     }

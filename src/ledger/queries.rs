@@ -159,7 +159,7 @@ fn read_batches(
          FROM redledger.batch WHERE {condition} {order}"
     );
     read(connection, &sql, parameters, |row| {
-        let known = |index| Ok(count(row, index)?.unwrap_or_default());
+        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
         Ok(BatchRecord {
             entry: BatchEntry {
                 dataset: row.get(0)?,
@@ -210,7 +210,7 @@ pub fn files(
         .map(Some)
         .collect();
     read(connection, &sql, &parameters, |row| {
-        let known = |index| Ok(count(row, index)?.unwrap_or_default());
+        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
         Ok(FileEntry {
             file_id: row.get(0)?,
             dataset: row.get(1)?,
