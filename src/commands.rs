@@ -1,17 +1,22 @@
 //! One file per subcommand; this one picks it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod config;
+mod datasets;
 mod demo;
 mod ingest;
 mod load_report;
+mod manual;
 mod output;
 mod progress;
 mod run;
 mod serve;
+mod rejections;
 mod session;
+mod status;
 
 use crate::{
-    cli::{Cli, Command, Global},
+    cli::{Cli, Command, Datasets, Global},
     config::Config,
     contract::Contracts,
     error::{Error, ExitStatus, Result},
@@ -22,14 +27,24 @@ use crate::{
 /// # Errors
 /// What stopped it. `main` prints it and exits with [`Error::exit_status`].
 pub fn run(cli: Cli) -> Result<ExitStatus> {
+    // Contracts that are not in order are what this one is for.
+    if let Command::Datasets(Datasets::Check { files }) = &cli.command {
+        return datasets::check(&settings(&cli.global)?, files);
+    }
     let data_dir = cli.global.data_dir.clone();
+    let settings_file = cli.global.config.clone();
     let context = Context::new(cli.global)?;
     match cli.command {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { subcommand } => manual::man(subcommand.as_deref()),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
-        _ => Err(Error::usage("not there yet")),
+        Command::Status(arguments) => status::run(&context, &arguments),
+        Command::Rejections(arguments) => rejections::run(&context, &arguments),
+        Command::Datasets(arguments) => datasets::run(&context, &arguments),
+        Command::Config(arguments) => config::run(&context, settings_file.as_deref(), &arguments),
     }
 }
 
@@ -41,6 +56,21 @@ pub fn report_error(error: &Error) {
     }
 }
 
+/// The settings in force.
+fn settings(global: &Global) -> Result<Config> {
+    let mut config = Config::load(global.config.as_deref(), std::env::vars())?;
+    if let Some(data_dir) = &global.data_dir {
+        config.data_dir.clone_from(data_dir);
+    }
+    Ok(config)
+}
+
+/// Says on stderr that the ledger has nothing to show.
+fn say_nothing_loaded(context: &Context) {
+    let warehouse = context.config.warehouse_path();
+    eprintln!("Nothing loaded yet in {}.", warehouse.display());
+}
+
 /// What every command starts with.
 struct Context {
     config: Config,
@@ -50,10 +80,7 @@ struct Context {
 
 impl Context {
     fn new(global: Global) -> Result<Self> {
-        let mut config = Config::load(global.config.as_deref(), std::env::vars())?;
-        if let Some(data_dir) = global.data_dir {
-            config.data_dir = data_dir;
-        }
+        let config = settings(&global)?;
         let contracts = Contracts::load(config.datasets_dir())?;
         Ok(Self {
             config,

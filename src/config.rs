@@ -385,13 +385,9 @@ impl Config {
             table = toml_file::parse(&path.display().to_string(), &text)?;
         }
         for (name, value) in environment {
-            let Some(key) = name.strip_prefix(ENV_PREFIX) else {
+            let Some(key) = setting_key(&name) else {
                 continue;
             };
-            // REDLEDGER_HOOK_SECRET and its like hold secrets, not settings.
-            if key.ends_with("_SECRET") || key.ends_with("_TOKEN") || key == "LOG" {
-                continue;
-            }
             table = with_variable(table, &name, key, &value)?;
         }
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
@@ -438,6 +434,14 @@ impl Config {
     pub fn archive_dir(&self) -> PathBuf {
         self.data_dir.join("archive")
     }
+}
+
+/// The setting that an environment variable names, if it is meant for one.
+pub(crate) fn setting_key(variable: &str) -> Option<&str> {
+    let key = variable.strip_prefix(ENV_PREFIX)?;
+    // REDLEDGER_HOOK_SECRET and its like hold secrets, not settings.
+    let is_setting = !key.ends_with("_SECRET") && !key.ends_with("_TOKEN") && key != "LOG";
+    is_setting.then_some(key)
 }
 
 /// `table` with one environment variable laid over it, checked by itself so that errors name it.

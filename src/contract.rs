@@ -8,6 +8,7 @@ mod layout;
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
+pub(crate) use self::declaration::snake_case;
 pub use self::layout::Layout;
 
 use crate::error::{Error, Result};
@@ -356,6 +357,57 @@ impl Contract {
     }
 }
 
+/// A contract as it is written, before it is understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractText {
+    /// Its file, for messages.
+    pub place: String,
+    /// The TOML.
+    pub text: String,
+    /// Whether it came with the program.
+    pub shipped: bool,
+}
+
+impl ContractText {
+    /// The shipped contracts, then every `*.toml` of `directory` by name: a later one replaces an earlier one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a folder or a file that can't be read.
+    pub fn all(directory: Option<&Path>) -> Result<Vec<Self>> {
+        let shipped = SHIPPED.iter().map(|(name, text)| Self {
+            place: format!("(shipped) {name}.toml"),
+            text: (*text).to_owned(),
+            shipped: true,
+        });
+        let mut all: Vec<Self> = shipped.collect();
+        for path in directory.map(toml_files).transpose()?.unwrap_or_default() {
+            all.push(Self::read(&path)?);
+        }
+        Ok(all)
+    }
+
+    /// The contract file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read the contract", path))?;
+        Ok(Self {
+            place: path.display().to_string(),
+            text,
+            shipped: false,
+        })
+    }
+
+    /// What it declares.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with file, line and a hint.
+    pub fn parse(&self) -> Result<Contract> {
+        Contract::parse(&self.place, &self.text)
+    }
+}
+
 /// All contracts in force, by dataset name.
 #[derive(Debug, Clone)]
 pub struct Contracts(BTreeMap<String, Arc<Contract>>);
@@ -367,18 +419,18 @@ impl Contracts {
     /// [`Error::Settings`] for a mistake in a contract or between two, [`Error::Io`] for an unreadable file.
     pub fn load(directory: Option<&Path>) -> Result<Self> {
         let mut contracts = BTreeMap::new();
-        for (name, text) in SHIPPED {
-            let contract = Contract::parse(&format!("(shipped) {name}.toml"), text)?;
+        for text in ContractText::all(directory)? {
+            let contract = text.parse()?;
             contracts.insert(contract.name.to_string(), Arc::new(contract));
         }
-        if let Some(directory) = directory {
-            for path in toml_files(directory)? {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(Error::io("read the contract", &path))?;
-                let contract = Contract::parse(&path.display().to_string(), &text)?;
-                contracts.insert(contract.name.to_string(), Arc::new(contract));
-            }
-        }
+        Self::joined(contracts)
+    }
+
+    /// Contracts that go together.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when one names as its parent what can't be.
+    pub fn joined(contracts: BTreeMap<String, Arc<Contract>>) -> Result<Self> {
         let contracts = Self(contracts);
         contracts.check_parents()?;
         Ok(contracts)

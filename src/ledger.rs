@@ -1,5 +1,7 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+mod queries;
+
 use std::collections::HashMap;
 
 use duckdb::{
@@ -7,6 +9,10 @@ use duckdb::{
     types::{TimeUnit, Value},
 };
 
+pub use self::queries::{
+    BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
+    rejections, rejections_by_code, revisions,
+};
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
@@ -204,6 +210,15 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Loaded,
+        Self::Superseded,
+        Self::Failed,
+        Self::Waiting,
+        Self::Expired,
+    ];
+
     /// As stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -47,3 +47,4 @@ pub mod signature;
 pub mod source;
 pub mod source_url;
 mod toml_file;
+mod warehouse_file;

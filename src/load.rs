@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     ledger::{self, Control, Difference},
     scan::{FUNCTION, Scan, ScanRegistry},
+    warehouse_file::refused,
 };
 
 /// The warehouse file, open for writing by this process alone.
@@ -111,30 +112,6 @@ impl Warehouse {
         self.connection
             .close()
             .map_err(|(_, error)| Error::database("close the warehouse")(error))
-    }
-}
-
-/// DuckDB's refusal of a file, in terms of what the user can do.
-fn refused(path: &Path, error: &duckdb::Error) -> Error {
-    let text = error.to_string();
-    let newer = text.contains("newer version");
-    let message = if newer {
-        "it was made by a newer DuckDB; it was left untouched".to_owned()
-    } else {
-        format!(
-            "DuckDB can't open it: {}",
-            text.lines().next().unwrap_or_default()
-        )
-    };
-    let hint = if newer {
-        "use a redledger built with that DuckDB, or another --data-dir"
-    } else {
-        "move the file away or restore it from a copy, then run again"
-    };
-    Error::Warehouse {
-        path: path.to_path_buf(),
-        message,
-        hint: Some(hint.into()),
     }
 }
 

@@ -7,7 +7,6 @@
 //! Readers never meet a lock or a half-written file, and a crash leaves the last good file in place.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
@@ -17,6 +16,7 @@ use std::{
 use crate::{
     config::WarehouseMode,
     error::{Error, Result},
+    warehouse_file::{beside, check_magic, check_no_wal},
 };
 
 /// How often a held lock is tried again.
@@ -95,7 +95,6 @@ impl Staging {
     /// [`Error::Warehouse`] when the live file is no warehouse or has a `.wal` beside it, which is
     /// somebody's unfinished work; [`Error::Io`] when it can't be copied.
     pub fn prepare(live: &Path, mode: WarehouseMode) -> Result<Self> {
-        let wal = beside(live, ".wal");
         let exists = live.try_exists().map_err(Error::io("look for", live))?;
         if exists {
             check_magic(live)?;
@@ -109,16 +108,7 @@ impl Staging {
             }
             _ => {}
         }
-        if wal.exists() {
-            return Err(Error::Warehouse {
-                path: live.to_path_buf(),
-                message: format!("{} is beside it: somebody's unfinished work", wal.display()),
-                hint: Some(
-                    "open the warehouse read-write once with DuckDB to finish it, or delete the .wal if it is garbage"
-                        .into(),
-                ),
-            });
-        }
+        check_no_wal(live)?;
         let next = beside(live, ".next");
         for leftover in [next.clone(), beside(&next, ".wal")] {
             if leftover.exists() {
@@ -184,25 +174,4 @@ pub fn sync_folder_of(path: &Path) -> Result<()> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(Error::io("fsync the folder", folder))
-}
-
-/// A file that is no DuckDB database is never handed to DuckDB.
-fn check_magic(path: &Path) -> Result<()> {
-    // DuckDB's storage format: an 8-byte checksum, then "DUCK".
-    let mut start = [0; 12];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    if read.is_err() || &start[8..] != b"DUCK" {
-        return Err(Error::Warehouse {
-            path: path.to_path_buf(),
-            message: "this is not a DuckDB database; it was left untouched".into(),
-            hint: Some("move it away, or name another folder with --data-dir".into()),
-        });
-    }
-    Ok(())
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -41,8 +41,21 @@ impl Table {
         self.rows.push(row.into_iter().collect());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Leaves out the columns named, which say nothing here.
+    pub(super) fn without(mut self, columns: &[&str]) -> Self {
+        let keep: Vec<bool> = self
+            .columns
+            .iter()
+            .map(|column| !columns.contains(&column.as_str()))
+            .collect();
+        let mut kept = keep.iter();
+        self.columns
+            .retain(|_| kept.next().copied().unwrap_or(true));
+        for row in &mut self.rows {
+            let mut kept = keep.iter();
+            row.retain(|_| kept.next().copied().unwrap_or(true));
+        }
+        self
     }
 
     /// Writes it to stdout.
@@ -92,7 +105,7 @@ pub(super) fn print_table(table: &Table) {
         .set_content_arrangement(ContentArrangement::Disabled);
     shown.set_header(table.columns.clone());
     for row in &table.rows {
-        shown.add_row(row.iter().map(plain));
+        shown.add_row(row.iter().map(|cell| on_one_line(&plain(cell))));
     }
     for (index, _) in table.columns.iter().enumerate() {
         let numeric = table.rows.iter().any(|row| row[index].is_number())
@@ -122,7 +135,7 @@ pub(super) fn print_json(value: &Value) -> Result<()> {
     print_bytes(&text)
 }
 
-fn print_bytes(bytes: &[u8]) -> Result<()> {
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::io("write to", "standard output")),
@@ -137,11 +150,93 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// Text that neither breaks the line nor commands the terminal: control characters are written out.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// The first characters of `text`, with `…` where something was left out.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let line = on_one_line(text);
+    if line.chars().count() <= most {
+        return line;
+    }
+    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Characters in a line of the terminal; `None` when stdout is none.
+pub(super) fn terminal_width() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
+}
+
+/// Epoch microseconds as ISO 8601 in UTC.
+pub(super) fn iso(micros: i64) -> Value {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or(Value::Null, |time| Value::String(time.to_string()))
+}
+
+/// How long before `now` something was, both in epoch microseconds: `3h ago`.
+pub(super) fn age(then: i64, now: i64) -> String {
+    let seconds = now.saturating_sub(then) / 1_000_000;
+    match seconds {
+        ..60 => "just now".into(),
+        60..3_600 => format!("{}m ago", seconds / 60),
+        3_600..86_400 => format!("{}h ago", seconds / 3_600),
+        _ => format!("{}d ago", seconds / 86_400),
+    }
+}
+
 /// `1 row`, `2 rows`.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     if count == 1 {
         format!("1 {noun}")
     } else {
         format!("{count} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_said_in_the_largest_unit() {
+        let now = 1_000_000_000_000_000;
+        let ago = |seconds: i64| age(now - seconds * 1_000_000, now);
+        assert_eq!(
+            [
+                ago(-5),
+                ago(59),
+                ago(60),
+                ago(3_599),
+                ago(3_600),
+                ago(86_399),
+                ago(86_400 * 40)
+            ],
+            [
+                "just now", "just now", "1m ago", "59m ago", "1h ago", "23h ago", "40d ago"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_are_iso_in_utc() {
+        assert_eq!(iso(1_774_888_560_000_000), "2026-03-30T16:36:00Z");
+    }
+
+    #[test]
+    fn shortened_text_stays_on_its_line_and_does_not_command_the_terminal() {
+        assert_eq!(shortened("a\nb", 10), "a\\nb");
+        assert_eq!(shortened("\u{1b}[31m", 20), "\\u{1b}[31m");
+        assert_eq!(shortened("余额余额余额", 4), "余额余…");
     }
 }

@@ -1,0 +1,364 @@
+//! Looking at the ledger: the file is opened to read only, nothing is created, no lock is taken.
+
+use std::path::Path;
+
+use duckdb::{
+    AccessMode, Config as EngineConfig, Connection, Row, params_from_iter,
+    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
+};
+
+use super::{BatchEntry, Control, Difference, FileEntry, State};
+use crate::{
+    error::{Error, Result},
+    warehouse_file::{check_magic, check_no_wal, refused},
+};
+
+/// A row of `redledger.batch` as it stands.
+#[derive(Debug, Clone)]
+pub struct BatchRecord {
+    /// What was written.
+    pub entry: BatchEntry,
+    /// When, in epoch microseconds.
+    pub written_at: i64,
+    /// The revision of the batch whose rows are in the table, whichever revision this is.
+    pub loaded_revision: Option<i32>,
+}
+
+/// Which rejections to look at: those that match everything given.
+#[derive(Debug, Clone, Default)]
+pub struct RejectionFilter {
+    /// Batch number.
+    pub batch_no: Option<String>,
+    /// Dataset of the rejected rows.
+    pub dataset: Option<String>,
+    /// Code.
+    pub code: Option<String>,
+}
+
+/// A row of `redledger.rejection` as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectionRecord {
+    /// Dataset.
+    pub dataset: String,
+    /// Batch.
+    pub batch_no: String,
+    /// Revision of the batch.
+    pub revision: i32,
+    /// File.
+    pub file_id: i64,
+    /// Where the file came from, without secrets.
+    pub url: Option<String>,
+    /// 1-based line.
+    pub line: u64,
+    /// Offset in the decoded text.
+    pub byte_offset: Option<u64>,
+    /// Field at fault.
+    pub field: Option<String>,
+    /// Code.
+    pub code: String,
+    /// What was expected and found.
+    pub message: String,
+    /// The record as delivered.
+    pub record: String,
+}
+
+impl FromSql for State {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| FromSqlError::Other(format!("`{text}` is no state of a batch").into()))
+    }
+}
+
+/// Opens the warehouse to read the ledger; `None` when there is no warehouse or no ledger in it yet.
+///
+/// # Errors
+/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or has a `.wal` beside
+/// it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
+pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
+    if !path.try_exists().map_err(Error::io("look for", path))? {
+        return Ok(None);
+    }
+    check_magic(path)?;
+    check_no_wal(path)?;
+    let open = || {
+        let settings = EngineConfig::default()
+            .access_mode(AccessMode::ReadOnly)?
+            // No folder beside the warehouse for what spills: looking leaves no traces.
+            .with("temp_directory", "")?
+            .enable_external_access(false)?
+            .enable_autoload_extension(false)?;
+        Connection::open_with_flags(path, settings)
+    };
+    let connection = open().map_err(|error| {
+        if error.to_string().contains("Could not set lock") {
+            Error::Locked {
+                path: path.to_path_buf(),
+                holder: "a process that writes to it".into(),
+            }
+        } else {
+            refused(path, &error)
+        }
+    })?;
+    let has_ledger: bool = connection
+        .query_row(
+            "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'redledger' AND table_name = 'batch'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(Error::database("look at the ledger"))?;
+    Ok(has_ledger.then_some(connection))
+}
+
+/// The latest attempt at every batch, of `dataset` if given: failed ones first, then expired, waiting and
+/// those with rejected rows, each from the newest to the oldest.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn batches(connection: &Connection, dataset: Option<&str>) -> Result<Vec<BatchRecord>> {
+    read_batches(
+        connection,
+        "?::VARCHAR IS NULL OR dataset = ?",
+        "QUALIFY row_number() OVER (PARTITION BY dataset, batch_no ORDER BY revision DESC, loaded_at DESC) = 1 \
+         ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'expired' THEN 1 WHEN 'waiting' THEN 2 ELSE 3 END, \
+         rows_rejected = 0, loaded_at DESC, dataset, batch_no",
+        &[dataset, dataset],
+    )
+}
+
+/// Every revision of the batches with this number, of `dataset` if given: by dataset, the newest first.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn revisions(
+    connection: &Connection,
+    batch_no: &str,
+    dataset: Option<&str>,
+) -> Result<Vec<BatchRecord>> {
+    read_batches(
+        connection,
+        "batch_no = ? AND (?::VARCHAR IS NULL OR dataset = ?)",
+        "ORDER BY dataset, revision DESC, loaded_at DESC",
+        &[Some(batch_no), dataset, dataset],
+    )
+}
+
+fn read_batches(
+    connection: &Connection,
+    condition: &str,
+    order: &str,
+    parameters: &[Option<&str>],
+) -> Result<Vec<BatchRecord>> {
+    let sql = format!(
+        "SELECT dataset, batch_no, revision, state, rows_expected, rows_read, rows_loaded, rows_rejected, \
+         rows_added, rows_removed, rows_changed, files, bytes, content_hash, epoch_us(announced_at), \
+         epoch_us(loaded_at), run_id, message, \
+         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no) \
+         FROM redledger.batch WHERE {condition} {order}"
+    );
+    read(connection, &sql, parameters, |row| {
+        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
+        Ok(BatchRecord {
+            entry: BatchEntry {
+                dataset: row.get(0)?,
+                batch_no: row.get(1)?,
+                revision: row.get(2)?,
+                state: row.get(3)?,
+                rows_expected: count(row, 4)?,
+                rows_read: known(5)?,
+                rows_loaded: known(6)?,
+                rows_rejected: known(7)?,
+                difference: Difference {
+                    added: known(8)?,
+                    removed: known(9)?,
+                    changed: known(10)?,
+                },
+                files: known(11)?,
+                bytes: known(12)?,
+                content_hash: row.get(13)?,
+                announced_at: row.get(14)?,
+                run_id: text(row, 16)?,
+                message: row.get(17)?,
+            },
+            written_at: row.get::<_, Option<i64>>(15)?.unwrap_or_default(),
+            loaded_revision: row.get(18)?,
+        })
+    })
+}
+
+/// The files of a revision. `datasets` are the batch's own and, where its rows name further files, those
+/// files' dataset.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn files(
+    connection: &Connection,
+    datasets: &[&str],
+    batch_no: &str,
+    revision: i32,
+) -> Result<Vec<FileEntry>> {
+    let marks = vec!["?"; datasets.len()].join(", ");
+    let sql = format!(
+        "SELECT file_id, dataset, url, bytes, content_hash, etag, encoding, header, rows_read, rows_loaded, \
+         rows_rejected, archive_path, epoch_us(fetched_at) FROM redledger.file \
+         WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id"
+    );
+    let parameters: Vec<Option<&str>> = std::iter::once(batch_no)
+        .chain(datasets.iter().copied())
+        .map(Some)
+        .collect();
+    read(connection, &sql, &parameters, |row| {
+        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
+        Ok(FileEntry {
+            file_id: row.get(0)?,
+            dataset: row.get(1)?,
+            url: text(row, 2)?,
+            bytes: known(3)?,
+            content_hash: row.get(4)?,
+            etag: row.get(5)?,
+            encoding: row.get(6)?,
+            header: row.get(7)?,
+            rows_read: known(8)?,
+            rows_loaded: known(9)?,
+            rows_rejected: known(10)?,
+            archive_path: row.get(11)?,
+            fetched_at: row.get::<_, Option<i64>>(12)?.unwrap_or_default(),
+        })
+    })
+}
+
+/// The controls of a revision, failed ones first.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn controls(
+    connection: &Connection,
+    dataset: &str,
+    batch_no: &str,
+    revision: i32,
+) -> Result<Vec<Control>> {
+    let sql = format!(
+        "SELECT name, expected, actual, passed FROM redledger.control \
+         WHERE revision = {revision} AND dataset = ? AND batch_no = ? ORDER BY passed, name"
+    );
+    read(connection, &sql, &[Some(dataset), Some(batch_no)], |row| {
+        Ok(Control {
+            name: row.get(0)?,
+            expected: row.get(1)?,
+            actual: text(row, 2)?,
+            passed: row.get(3)?,
+        })
+    })
+}
+
+/// The rejections of every batch's latest attempt, or those that match: by batch, file and line, at most
+/// `limit`. `children` pairs each dataset whose files rows of another name with that other.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn rejections(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    children: &[(&str, &str)],
+    limit: u64,
+) -> Result<Vec<RejectionRecord>> {
+    let (matching, parameters) = matching(filter, children);
+    let sql = format!(
+        "SELECT dataset, batch_no, revision, file_id, url, line, byte_offset, field, code, message, record \
+         FROM ({matching}) ORDER BY batch_no, dataset, file_id, line, byte_offset, code, field LIMIT {limit}"
+    );
+    read(connection, &sql, &parameters, |row| {
+        Ok(RejectionRecord {
+            dataset: text(row, 0)?,
+            batch_no: text(row, 1)?,
+            revision: row.get(2)?,
+            file_id: row.get::<_, Option<i64>>(3)?.unwrap_or_default(),
+            url: row.get(4)?,
+            line: count(row, 5)?.unwrap_or_default(),
+            byte_offset: count(row, 6)?,
+            field: row.get(7)?,
+            code: text(row, 8)?,
+            message: text(row, 9)?,
+            record: text(row, 10)?,
+        })
+    })
+}
+
+/// How many rejections [`rejections`] would return without a limit, by code; the most frequent first.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn rejections_by_code(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    children: &[(&str, &str)],
+) -> Result<Vec<(String, u64)>> {
+    let (matching, parameters) = matching(filter, children);
+    let sql = format!(
+        "SELECT code, count(*) FROM ({matching}) GROUP BY code ORDER BY count(*) DESC, code"
+    );
+    read(connection, &sql, &parameters, |row| {
+        Ok((row.get(0)?, count(row, 1)?.unwrap_or_default()))
+    })
+}
+
+/// The rejections of latest attempts that `filter` lets through, as SQL, and its parameters.
+fn matching<'a>(
+    filter: &'a RejectionFilter,
+    children: &[(&'a str, &'a str)],
+) -> (String, Vec<Option<&'a str>>) {
+    let mut parameters: Vec<Option<&str>> = Vec::new();
+    // The ledger enters a batch under its own dataset only; rejections bear the dataset of their file.
+    let mut owner = String::from("r.dataset");
+    if !children.is_empty() {
+        let cases = " WHEN ? THEN ?".repeat(children.len());
+        owner = format!("CASE r.dataset{cases} ELSE r.dataset END");
+        for (child, parent) in children {
+            parameters.extend([Some(*child), Some(*parent)]);
+        }
+    }
+    let mut conditions = String::new();
+    let given = [
+        ("batch_no", &filter.batch_no),
+        ("dataset", &filter.dataset),
+        ("code", &filter.code),
+    ];
+    for (column, value) in given {
+        if let Some(value) = value {
+            conditions += &format!(" AND r.{column} = ?");
+            parameters.push(Some(value));
+        }
+    }
+    let sql = format!(
+        "SELECT r.*, f.url FROM (SELECT *, {owner} AS owner FROM redledger.rejection r WHERE true{conditions}) r \
+         JOIN (SELECT dataset AS owner, batch_no, max(revision) AS revision FROM redledger.batch GROUP BY ALL) b \
+         USING (owner, batch_no, revision) \
+         LEFT JOIN redledger.file f ON f.file_id = r.file_id"
+    );
+    (sql, parameters)
+}
+
+fn count(row: &Row<'_>, index: usize) -> duckdb::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(index)?.map(i64::unsigned_abs))
+}
+
+fn text(row: &Row<'_>, index: usize) -> duckdb::Result<String> {
+    Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
+}
+
+fn read<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[Option<&str>],
+    of: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
+) -> Result<Vec<T>> {
+    let all = || -> duckdb::Result<Vec<T>> {
+        let mut statement = connection.prepare(sql)?;
+        statement
+            .query_map(params_from_iter(parameters), of)?
+            .collect()
+    };
+    all().map_err(Error::database("read the ledger"))
+}

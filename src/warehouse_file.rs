@@ -1,0 +1,78 @@
+//! Whether a file may be opened as the warehouse: asked before every opening, to read or to write.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// A file that is no DuckDB database is never handed to DuckDB.
+///
+/// # Errors
+/// [`Error::Warehouse`] when it is something else.
+pub(crate) fn check_magic(path: &Path) -> Result<()> {
+    // DuckDB's storage format: an 8-byte checksum, then "DUCK".
+    let mut start = [0; 12];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    if read.is_err() || &start[8..] != b"DUCK" {
+        return Err(Error::Warehouse {
+            path: path.to_path_buf(),
+            message: "this is not a DuckDB database; it was left untouched".into(),
+            hint: Some("move it away, or name another folder with --data-dir".into()),
+        });
+    }
+    Ok(())
+}
+
+/// A `.wal` beside the file is somebody's committed work or garbage; DuckDB would replay it, even to read.
+///
+/// # Errors
+/// [`Error::Warehouse`] when there is one.
+pub(crate) fn check_no_wal(path: &Path) -> Result<()> {
+    let wal = beside(path, ".wal");
+    if !wal.exists() {
+        return Ok(());
+    }
+    Err(Error::Warehouse {
+        path: path.to_path_buf(),
+        message: format!("{} is beside it: somebody's unfinished work", wal.display()),
+        hint: Some(
+            "open the warehouse read-write once with DuckDB to finish it, or delete the .wal if it is garbage"
+                .into(),
+        ),
+    })
+}
+
+/// DuckDB's refusal of a file, in terms of what the user can do.
+pub(crate) fn refused(path: &Path, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    let newer = text.contains("newer version");
+    let message = if newer {
+        "it was made by a newer DuckDB; it was left untouched".to_owned()
+    } else {
+        format!(
+            "DuckDB can't open it: {}",
+            text.lines().next().unwrap_or_default()
+        )
+    };
+    let hint = if newer {
+        "use a redledger built with that DuckDB, or another --data-dir"
+    } else {
+        "move the file away or restore it from a copy, then run again"
+    };
+    Error::Warehouse {
+        path: path.to_path_buf(),
+        message,
+        hint: Some(hint.into()),
+    }
+}
+
+/// `path` with `suffix` after its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
