@@ -352,9 +352,7 @@ pub fn create(connection: &Connection) -> Result<()> {
     if there as usize == TABLES.len() {
         return Ok(());
     }
-    let mut sql = String::from(
-        "BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;",
-    );
+    let mut sql = String::from("BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;");
     for (table, comment, columns) in TABLES {
         let list: Vec<String> = columns
             .iter()

@@ -5,13 +5,13 @@
 //! `redledger.rejection`. SQL knows no line numbers; `row_number() OVER ()` counts rows, on one thread. What
 //! that costs shows in the variants without it.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use clap::ValueEnum;
 use duckdb::{AccessMode, Config as EngineConfig, Connection};
 use redledger::{config::Config, contract::Contracts, load::Warehouse, normalize::iso_minor_units};
 
-use super::{Result, process::SECONDS};
+use super::{Result, process::OwnPart};
 
 /// What is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -190,10 +190,10 @@ fn floor(connection: &Connection, csv: &Path, memory: u64) -> Result<()> {
         |row| row.get(0),
     )?;
     connection.execute_batch(&format!("SET memory_limit = '{}B'", held + memory))?;
-    let started = Instant::now();
+    let part = OwnPart::begin();
     connection.execute_batch("BEGIN; INSERT INTO account_negative SELECT * FROM ready.typed")?;
     finish(connection)?;
-    print_seconds(started);
+    part.end();
     Ok(())
 }
 
@@ -209,8 +209,4 @@ fn finish(connection: &Connection) -> Result<()> {
     }
     connection.execute_batch("COMMIT; CHECKPOINT")?;
     Ok(())
-}
-
-fn print_seconds(started: Instant) {
-    println!("{SECONDS}{}", started.elapsed().as_secs_f64());
 }

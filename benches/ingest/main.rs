@@ -143,10 +143,11 @@ fn compare(arguments: &Arguments, folder: &Path, rows: u64) -> Result<()> {
         for contestant in &contestants {
             let measured = run(*contestant, &csv, folder)?;
             println!(
-                "round {}: {:32} {:6.2} s  {:5.0} MB  load average {}",
+                "round {}: {:32} {:6.2} s  {:6.2} s of processors  {:5.0} MB  load average {}",
                 round + 1,
                 contestant.label(),
                 measured.seconds,
+                measured.processor_seconds,
                 measured.peak_bytes as f64 / 1e6,
                 machine::load_average()
             );
@@ -199,6 +200,8 @@ fn table(results: &BTreeMap<Contestant, Vec<Measured>>, rows: u64) -> Table {
         "rows/s",
         "time / redledger's",
         "min to max",
+        "processor s",
+        "ratio",
         "peak RSS MB",
     ]);
     let ours = results.get(&Contestant::Redledger);
@@ -209,6 +212,11 @@ fn table(results: &BTreeMap<Contestant, Vec<Measured>>, rows: u64) -> Table {
         let ratio = ours.map(|ours| {
             let rounds = runs.iter().zip(ours);
             Spread::of(rounds.map(|(run, ours)| run.seconds / ours.seconds))
+        });
+        let processor = Spread::of(runs.iter().map(|run| run.processor_seconds));
+        let processor_ratio = ours.map(|ours| {
+            let rounds = runs.iter().zip(ours);
+            Spread::of(rounds.map(|(run, ours)| run.processor_seconds / ours.processor_seconds))
         });
         let memory = match contestant {
             Contestant::Floor => "(holds the rows)".to_owned(),
@@ -225,6 +233,8 @@ fn table(results: &BTreeMap<Contestant, Vec<Measured>>, rows: u64) -> Table {
             ratio.as_ref().map_or_else(String::new, |ratio| {
                 format!("{:.2} to {:.2}", ratio.min, ratio.max)
             }),
+            format!("{:.2}", processor.median),
+            processor_ratio.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median)),
             memory,
         ]);
     }
