@@ -48,6 +48,14 @@ pub(super) fn run(baseline: Baseline, csv: &Path, database: &Path) -> Result<()>
         .with("auto_checkpoint_skip_wal_threshold", "0")?
         .with("checkpoint_threshold", "1B")?;
     let connection = Connection::open_with_flags(database, settings)?;
+    // Looking a currency up in an ENUM takes a tenth of the time of `IN` with a list.
+    let currencies: Vec<String> = iso_minor_units()
+        .map(|(code, _)| format!("'{code}'"))
+        .collect();
+    connection.execute_batch(&format!(
+        "CREATE TEMP TYPE iso_currency AS ENUM ({})",
+        currencies.join(", ")
+    ))?;
     match baseline {
         Baseline::OnePass => one_pass(&connection, csv, true)?,
         Baseline::OnePassWithoutLines => one_pass(&connection, csv, false)?,
@@ -104,19 +112,15 @@ fn values() -> String {
              THEN TRY_CAST({name} AS DECIMAL(18,4)) END"
         )
     };
-    let currencies: Vec<String> = iso_minor_units()
-        .map(|(code, _)| format!("'{code}'"))
-        .collect();
     format!(
         "TRY_CAST(accountId AS UUID) AS account_id, accountName AS account_name, accountEn AS account_en, \
          displayId AS display_id, CASE type WHEN '0' THEN 0::UTINYINT WHEN '1' THEN 1::UTINYINT END AS type, \
          {} AS card_negative, {} AS budget_negative, \
-         CASE WHEN currency IN ({}) THEN currency END AS currency, \
+         TRY_CAST(currency AS iso_currency)::VARCHAR AS currency, \
          CASE WHEN regexp_full_match(statTime, '[0-9]{{12,14}}') \
          THEN make_timestamp(CAST(statTime AS BIGINT) * 1000) END AS stat_time, NULL AS extra",
         amount("cardNegative"),
         amount("budgetNegative"),
-        currencies.join(", ")
     )
 }
 
