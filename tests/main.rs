@@ -2,5 +2,6 @@
 
 mod architecture;
 mod downloads;
+mod fault_stories;
 mod stories;
 mod support;
