@@ -275,12 +275,8 @@ fn mended_breaks() -> Vec<Story> {
 
 /// An object that becomes another one.
 fn changes() -> Vec<Story> {
-    let version = |version: usize| {
-        Object::new(balances(ROWS, version)).with("ETag", &format!("\"v{version}\""))
-    };
-    let object = |number: usize| Object {
-        headers: vec![("ETag".into(), format!("\"v{number}\""))],
-        ..version(number)
+    let object = |number: usize| {
+        Object::anonymous(balances(ROWS, number)).with("ETag", &format!("\"v{number}\""))
     };
     let (old, new) = (object(0), object(1));
     let other_part = Reply::new(206, &new.body[5000..])
