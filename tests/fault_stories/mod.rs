@@ -189,11 +189,15 @@ fn ingest(workspace: &Workspace, hook: &str) -> Ran {
 /// The version that is loaded before a faulty announcement of another one.
 const BEFORE: usize = 3;
 
-/// Tells a story to an empty data directory and to one that holds a first revision; returns what was not
-/// as it should be.
+/// Tells a story to an empty data directory and, unless the batch does not notice the fault, to one that
+/// holds a first revision; returns what was not as it should be.
 fn tell(story: &Story, unbroken: &Unbroken, runtime: &tokio::runtime::Runtime) -> Vec<String> {
     let mut complaints = Vec::new();
     for second in [false, true] {
+        if second && matches!(story.ends, Ends::Loaded(0)) {
+            // Mended below the batch, which knows nothing of it.
+            continue;
+        }
         let mut workspace = Workspace::new();
         for (key, value) in &story.settings {
             workspace = workspace.with(key, value);

@@ -8,8 +8,6 @@ use std::{
 };
 
 use duckdb::{AccessMode, Config, Connection};
-use serde_json::Value;
-
 /// A program that runs longer than this hangs.
 const LONGEST: Duration = Duration::from_secs(100);
 
@@ -20,15 +18,6 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
     /// Most memory that it had at any time, in kilobytes (VmHWM); 0 where the system does not say.
     pub(crate) peak_kilobytes: u64,
-}
-
-impl Ran {
-    /// The report of `--format json`.
-    #[track_caller]
-    pub(crate) fn report(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no report ({error}): {} {}", self.stdout, self.stderr))
-    }
 }
 
 /// A row of the ledger: revision, state, message.
