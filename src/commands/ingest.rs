@@ -46,27 +46,29 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut files = Vec::new();
     // Removed when the command ends.
     let mut spools = Vec::new();
+    let mut all_read = true;
     for source in &arguments.sources {
-        let given = expand(source, batch_no.is_some()).and_then(|paths| {
-            paths
-                .into_iter()
-                .map(|source| read(&session, source, batch_no.is_some(), &mut spools))
-                .collect::<Result<Vec<_>>>()
+        let named = expand(source, batch_no.is_some()).unwrap_or_else(|error| {
+            session.note_error(error);
+            all_read = false;
+            Vec::new()
         });
-        let parsed = given.and_then(|given| {
-            for given in given {
+        for named in named {
+            let given = read(&session, named, batch_no.is_some(), &mut spools);
+            let understood = given.and_then(|given| {
                 match given {
                     Given::File(file) => files.push(file),
                     Given::Announcement(origin, bytes) => {
-                        announcements.extend(hook::parse(&origin, &bytes)?)
+                        announcements.extend(hook::parse(&origin, &bytes)?);
                     }
                 }
+                Ok(())
+            });
+            // An announcement that can't be understood does not keep the others from being loaded.
+            if let Err(error) = understood {
+                session.note_error(error);
+                all_read = false;
             }
-            Ok(())
-        });
-        // A source that can't be understood does not keep the others from being loaded.
-        if let Err(error) = parsed {
-            session.note_error(error);
         }
     }
     let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
@@ -79,7 +81,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             Err(error) => session.note_error(error),
         }
     }
-    if !files.is_empty() {
+    // Files are parts of one batch: it is loaded whole or not at all.
+    if !files.is_empty() && all_read {
         let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
         batches.push((numbered(batch_no, dataset, files), Vec::new()));
     }

@@ -9,6 +9,7 @@ mod kinds;
 mod many_files;
 mod real_servers;
 mod secrets;
+mod sources;
 
 use std::{
     fmt::Write as _,
