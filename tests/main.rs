@@ -2,4 +2,5 @@
 
 mod architecture;
 mod downloads;
+mod looking;
 mod support;
