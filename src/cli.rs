@@ -58,6 +58,10 @@ pub enum Command {
     Demo(Doing),
     /// Load announced batches, or a CSV as one
     Ingest(Ingest),
+    /// Load what waits in the inbox: the scheduled job
+    Run(Run),
+    /// Receive announcements into the inbox
+    Serve(Serve),
     /// Show what is loaded, waiting or failed
     Status(Status),
     /// Show rows that were not loaded, and why
@@ -68,6 +72,16 @@ pub enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(Settings),
+    /// Print a shell's completion script
+    Completions {
+        /// Which shell's
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (troff), of one subcommand or of all
+    Man {
+        /// Which; none: the program's own page
+        subcommand: Option<String>,
+    },
 }
 
 /// Options of commands that load.
@@ -124,6 +138,31 @@ pub struct Ingest {
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,
+}
+
+/// `redledger run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Load at most so many batches
+    #[arg(long, value_name = "N")]
+    pub max_batches: Option<usize>,
+    /// Stop between batches after so long
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub deadline: Option<Duration>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// `redledger serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 /// `redledger status`.

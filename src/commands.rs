@@ -6,8 +6,11 @@ mod datasets;
 mod demo;
 mod ingest;
 mod load_report;
+mod manual;
 mod output;
 mod progress;
+mod run;
+mod serve;
 mod rejections;
 mod session;
 mod status;
@@ -34,6 +37,10 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { subcommand } => manual::man(subcommand.as_deref()),
+        Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Status(arguments) => status::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),

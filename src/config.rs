@@ -35,6 +35,10 @@ pub struct Config {
     pub download: DownloadConfig,
     /// Understanding announcements.
     pub hook: HookConfig,
+    /// Receiving announcements.
+    pub serve: ServeConfig,
+    /// Announcements received.
+    pub inbox: InboxConfig,
     /// Keeping what was delivered.
     pub archive: ArchiveConfig,
 }
@@ -121,6 +125,51 @@ pub struct HookConfig {
     pub events: BTreeMap<String, String>,
 }
 
+/// How an announcement's sender proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureScheme {
+    /// Base64(HMAC-SHA256(secret, the decoded string value of `resource`)).
+    #[serde(rename = "resource-hmac-sha256")]
+    ResourceHmacSha256,
+    /// HMAC-SHA256 of the body, in hexadecimal or Base64.
+    #[serde(rename = "body-hmac-sha256")]
+    BodyHmacSha256,
+    /// <https://www.standardwebhooks.com>: id.timestamp.body, within five minutes.
+    StandardWebhooks,
+    /// Anybody may announce.
+    None,
+}
+
+/// `[serve]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServeConfig {
+    /// Address and port.
+    pub listen: std::net::SocketAddr,
+    /// Where announcements are posted to.
+    pub path: String,
+    /// How they are signed.
+    pub signature: SignatureScheme,
+    /// The header that holds the signature; empty: the scheme's usual one.
+    pub signature_header: String,
+    /// The environment variable with the secret, or several apart by blanks.
+    pub secret_env: String,
+    /// A file with a secret a line; empty: none.
+    pub secret_file: PathBuf,
+    /// Largest announcement.
+    pub max_body: ByteSize,
+}
+
+/// `[inbox]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InboxConfig {
+    /// How long announcements that were loaded are kept under `inbox/done`; they hold signed URLs.
+    #[serde(with = "duration")]
+    pub keep_done: Duration,
+}
+
 /// `[archive]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -138,6 +187,8 @@ impl Default for Config {
             load: LoadConfig::default(),
             download: DownloadConfig::default(),
             hook: HookConfig::default(),
+            serve: ServeConfig::default(),
+            inbox: InboxConfig::default(),
             archive: ArchiveConfig::default(),
         }
     }
@@ -180,6 +231,28 @@ impl Default for DownloadConfig {
             max_ratio: 200,
             max_record: ByteSize(16_000_000),
             ca_file: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8080)),
+            path: "/hooks".into(),
+            signature: SignatureScheme::ResourceHmacSha256,
+            signature_header: String::new(),
+            secret_env: "REDLEDGER_HOOK_SECRET".into(),
+            secret_file: PathBuf::new(),
+            max_body: ByteSize(16_000_000),
+        }
+    }
+}
+
+impl Default for InboxConfig {
+    fn default() -> Self {
+        Self {
+            keep_done: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }
 }

@@ -521,7 +521,17 @@ impl Contracts {
         let candidates: Vec<_> = self
             .iter()
             .filter(|contract| contract.parent.is_none())
-            .map(|contract| (contract, contract.missing_from(header)))
+            .map(|contract| match header {
+                // The header was split at commas; a contract with another delimiter reads it differently.
+                [whole] if contract.csv.delimiter != b',' => {
+                    let cells: Vec<String> = whole
+                        .split(char::from(contract.csv.delimiter))
+                        .map(str::to_owned)
+                        .collect();
+                    (contract, contract.missing_from(&cells))
+                }
+                _ => (contract, contract.missing_from(header)),
+            })
             .collect();
         let fitting: Vec<_> = candidates
             .iter()

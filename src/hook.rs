@@ -16,7 +16,7 @@ use std::fmt;
 
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
-pub use assemble::{Batch, Content, assemble};
+pub use assemble::{Assembled, Batch, Content, assemble};
 pub use parse::parse;
 
 /// What an announcement may be, as a hint.

@@ -2,6 +2,8 @@
 
 mod queries;
 
+use std::collections::HashMap;
+
 use duckdb::{
     Connection, OptionalExt as _, params,
     types::{TimeUnit, Value},
@@ -546,12 +548,13 @@ pub fn record(
             ])?;
         }
         file.flush()?;
+        let datasets: HashMap<i64, &str> = files
+            .iter()
+            .map(|file| (file.file_id, file.dataset.as_str()))
+            .collect();
         let mut rejection = connection.appender_to_db("rejection", "redledger")?;
         for of in rejections {
-            let dataset = files
-                .iter()
-                .find(|file| file.file_id == of.file_id)
-                .map_or(&entry.dataset, |file| &file.dataset);
+            let dataset = datasets.get(&of.file_id).copied().unwrap_or(&entry.dataset);
             rejection.append_row(params![
                 dataset,
                 entry.batch_no,

@@ -26,6 +26,7 @@
 //!
 //! Bad data is a value ([`rejection::Rejection`]); broken machinery is an error ([`error::Error`]).
 
+pub mod archive;
 pub mod batch_no;
 pub mod cli;
 pub mod commands;
@@ -33,6 +34,7 @@ pub mod config;
 pub mod contract;
 pub mod error;
 pub mod hook;
+pub mod inbox;
 pub mod ledger;
 pub mod load;
 pub mod normalize;
@@ -41,6 +43,7 @@ pub mod publish;
 pub mod reader;
 pub mod rejection;
 pub mod scan;
+pub mod signature;
 pub mod source;
 pub mod source_url;
 mod toml_file;

@@ -1,6 +1,6 @@
 //! The `redledger` program: parse, set up logging, run, print the error chain, exit.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use redledger::{
@@ -29,7 +29,10 @@ fn set_up_logging(global: &Global) {
     };
     // Only this program's own logs: libraries may print URLs with their signatures.
     let filter = EnvFilter::new(format!("redledger={level}"));
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match global.log_format {
         LogFormat::Text => logs.with_target(false).init(),
         LogFormat::Json => logs.json().init(),

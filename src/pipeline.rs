@@ -17,16 +17,18 @@ use self::{
     feed::{FedFile, Feeding, HeadedFile, Job},
 };
 use crate::{
+    archive::Archive,
     batch_no::BatchNo,
     config::Config,
     contract::{Contract, Contracts, Field},
-    error::{Error, ExitStatus, FailedState, Result},
+    error::{Error, ExitStatus, FailedState, FetchKind, Result},
     hook::{self, ListRow},
     ledger::{self, Difference, State},
     load::{BatchTransaction, Warehouse},
+    rejection::Rejection,
     scan::{Counts, FollowUp, Scan, ScanFile, ScanParts},
     source::Fetcher,
-    source_url::SourceUrl,
+    source_url::{SourceUrl, redacted},
 };
 
 /// Chunks on their way; a few let reader and scan run evenly, more only hold memory.
@@ -152,6 +154,7 @@ impl<'a> Pipeline<'a> {
     ) -> Result<Self> {
         let fetcher = Fetcher::new(&config.download)?;
         let feeding = Feeding {
+            archive: config.archive.keep.then(|| Archive::new(&config.data_dir)),
             fetcher,
             download: Arc::new(config.download.clone()),
             progress,
@@ -180,15 +183,24 @@ impl<'a> Pipeline<'a> {
             BatchContent::Files(files) => files.len() as u64,
             BatchContent::Rows(_) => 1,
         };
-        self.feeding
-            .progress
-            .begin(source.batch_no.to_string(), files);
-        let mut attempt = Attempt::new(source);
-        let verdict = match self.load_known(warehouse, source, columns, &mut attempt) {
-            Ok(verdict) => verdict,
-            Err(error) => Verdict::of_error(error)?,
-        };
-        self.settle(warehouse, source, attempt, verdict)
+        let mut restarted = false;
+        loop {
+            self.feeding
+                .progress
+                .begin(source.batch_no.to_string(), files);
+            let mut attempt = Attempt::new(source);
+            let verdict = match self.load_known(warehouse, source, columns, &mut attempt) {
+                Ok(verdict) => verdict,
+                // Nothing of the old object was committed: read the new one from its beginning, once.
+                Err(Error::Fetch(error)) if error.kind == FetchKind::Changed && !restarted => {
+                    tracing::warn!(batch_no = %source.batch_no, "the file changed while it was read; starting over");
+                    restarted = true;
+                    continue;
+                }
+                Err(error) => Verdict::of_error(error)?,
+            };
+            return self.settle(warehouse, source, attempt, verdict);
+        }
     }
 
     /// Finds out the dataset, then runs the transaction.
@@ -360,9 +372,10 @@ impl Loading<'_> {
         let batch_no = source.batch_no.as_str();
         let (scan, fed) = self.insert_batch(contract, child, columns, headed, attempt)?;
         let lines_from = attempt.first_file + fed.len() as i64;
-        let repeated = self
+        let mut repeated = self
             .transaction
             .reject_repeated_keys(contract, attempt.first_file)?;
+        self.restore_records(contract, &fed, &mut repeated.kept)?;
         let any_repeated = !repeated.by_file.is_empty();
         attempt.add(contract, fed, repeated);
 
@@ -399,7 +412,8 @@ impl Loading<'_> {
                 attempt.add(child, fed, Default::default());
                 return Ok(verdict);
             }
-            let repeated = self.transaction.reject_repeated_keys(child, lines_from)?;
+            let mut repeated = self.transaction.reject_repeated_keys(child, lines_from)?;
+            self.restore_records(child, &fed, &mut repeated.kept)?;
             attempt.add(child, fed, repeated);
             if let Some(verdict) = attempt.too_many_rejected(child) {
                 return Ok(verdict);
@@ -489,7 +503,13 @@ impl Loading<'_> {
                 self.insert(
                     contract,
                     &scan,
-                    feeding.feed(jobs, Arc::clone(contract), Arc::clone(&scan), sender),
+                    feeding.feed(
+                        jobs,
+                        self.source.batch_no.clone(),
+                        Arc::clone(contract),
+                        Arc::clone(&scan),
+                        sender,
+                    ),
                 )?
             }
             BatchContent::Rows(rows) => {
@@ -514,6 +534,8 @@ impl Loading<'_> {
                     columns.to_vec(),
                     scanned,
                     self.source.origin.clone(),
+                    self.source.batch_no.clone(),
+                    Arc::clone(contract),
                     Arc::clone(&scan),
                     sender,
                 );
@@ -581,8 +603,47 @@ impl Loading<'_> {
         self.insert(
             child,
             &scan,
-            feeding.feed(jobs, Arc::clone(child), Arc::clone(&scan), sender),
+            feeding.feed(
+                jobs,
+                self.source.batch_no.clone(),
+                Arc::clone(child),
+                Arc::clone(&scan),
+                sender,
+            ),
         )
+    }
+
+    /// Gives rows that were taken out after they were loaded their delivered text back.
+    fn restore_records(
+        &self,
+        contract: &Contract,
+        fed: &[FedFile],
+        rejections: &mut [Rejection],
+    ) -> Result<()> {
+        if let BatchContent::Rows(rows) = &self.source.content {
+            for rejection in rejections {
+                let position = usize::try_from(rejection.line).unwrap_or_default();
+                if let Some(row) = position.checked_sub(1).and_then(|index| rows.get(index)) {
+                    rejection.record = redacted(&row.json).into_owned();
+                }
+            }
+            return Ok(());
+        }
+        for file in fed {
+            let of_file: Vec<&mut Rejection> = rejections
+                .iter_mut()
+                .filter(|rejection| rejection.file_id == file.scanned.file_id)
+                .collect();
+            if let Some(path) = file.archive_path.as_ref().filter(|_| !of_file.is_empty()) {
+                let path = self.pipeline.config.data_dir.join(path);
+                let read = self
+                    .pipeline
+                    .feeding
+                    .reread(&path, contract, file.encoding, of_file);
+                self.pipeline.runtime.block_on(read)?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the insert on this thread while `feed` runs on the runtime's.

@@ -180,7 +180,7 @@ fn a_failed_new_revision_says_that_the_old_rows_are_still_there() {
 #[test]
 fn rejections_are_shown_on_a_line_each_with_a_count_by_code() {
     let desk = Desk::loaded();
-    insta::assert_snapshot!(desk.shown(&["rejections", "B2"]), @r"
+    insta::assert_snapshot!(desk.shown(&["rejections", "B2"]), @r#"
     file    line  field         code            message                                                         record
     b2.csv     3  cardNegative  excess-scale    5 decimals where 4 are allowed                                  6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be003,"丙,\n公司",Gamma,0003…
     b2.csv     5  statTime      timestamp-unit  looks like seconds (10 digits) where milliseconds are expected  6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be004,丁公司,Delta,0004,1,-1…
@@ -190,7 +190,7 @@ fn rejections_are_shown_on_a_line_each_with_a_count_by_code() {
     timestamp-unit     1
 
     2 rejected rows
-    ");
+    "#);
 }
 
 #[test]

@@ -3,4 +3,5 @@
 mod architecture;
 mod downloads;
 mod looking;
+mod stories;
 mod support;

@@ -74,8 +74,8 @@ pub(super) fn run(
     }
     let batches = hook::assemble(parsed)
         .into_iter()
-        .map(|batch| {
-            let batch = batch?;
+        .map(|assembled| {
+            let batch = assembled.batch?;
             let dataset = dataset_of(&context, None, batch.event_type.as_deref())?;
             Ok(BatchSource::announced(batch, dataset))
         })

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use tempfile::TempPath;
+
 use super::{Context, session::LoadSession};
 use crate::{
     batch_no::BatchNo,
@@ -42,11 +44,13 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut session = LoadSession::begin(context, "ingest", arguments.doing.clone())?;
     let mut announcements = Vec::new();
     let mut files = Vec::new();
+    // Removed when the command ends.
+    let mut spools = Vec::new();
     for source in &arguments.sources {
         let given = expand(source, batch_no.is_some()).and_then(|paths| {
             paths
                 .into_iter()
-                .map(|source| read(&session, source, batch_no.is_some()))
+                .map(|source| read(&session, source, batch_no.is_some(), &mut spools))
                 .collect::<Result<Vec<_>>>()
         });
         let parsed = given.and_then(|given| {
@@ -66,8 +70,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         }
     }
     let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
-    for batch in hook::assemble(announcements) {
-        match batch.and_then(|batch| {
+    for assembled in hook::assemble(announcements) {
+        match assembled.batch.and_then(|batch| {
             let dataset = dataset_of(context, dataset.as_ref(), batch.event_type.as_deref())?;
             Ok(BatchSource::announced(batch, dataset))
         }) {
@@ -170,7 +174,12 @@ fn expand(source: &str, is_csv: bool) -> Result<Vec<Named>> {
     Ok(paths.into_iter().map(Named::Path).collect())
 }
 
-fn read(session: &LoadSession<'_>, source: Named, is_csv: bool) -> Result<Given> {
+fn read(
+    session: &LoadSession<'_>,
+    source: Named,
+    is_csv: bool,
+    spools: &mut Vec<TempPath>,
+) -> Result<Given> {
     match source {
         Named::Url(url) if is_csv => Ok(Given::File(FileSource::Url(url))),
         Named::Url(url) => Ok(Given::Announcement(
@@ -184,9 +193,9 @@ fn read(session: &LoadSession<'_>, source: Named, is_csv: bool) -> Result<Given>
             std::io::copy(&mut std::io::stdin().lock(), &mut spool)
                 .and_then(|_| spool.flush())
                 .map_err(Error::io("read", "standard input"))?;
-            let (_, path) = spool
-                .keep()
-                .map_err(|error| Error::io("keep a temporary file", "-")(error.error))?;
+            let spool = spool.into_temp_path();
+            let path = spool.to_path_buf();
+            spools.push(spool);
             Ok(Given::File(FileSource::Path(path)))
         }
         Named::Stdin => {

@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     pub(super) exit: ExitStatus,
     pub(super) outcomes: &'a [Outcome],
     pub(super) errors: &'a [Error],
+    /// Batches that a limit has kept from being tried.
+    pub(super) left: usize,
 }
 
 /// Rows that this run has rejected.
@@ -45,6 +47,9 @@ impl Report<'_> {
         }
         if !self.errors.is_empty() {
             parts.push(format!("{} not understood", self.errors.len()));
+        }
+        if self.left > 0 {
+            parts.push(format!("{} left for the next run", self.left));
         }
         let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
         if rejected > 0 {
@@ -146,6 +151,7 @@ impl Report<'_> {
             "warehouse": self.warehouse.display().to_string(),
             "batches": self.outcomes,
             "errors": errors,
+            "left": self.left,
         })
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn print_json(value: &Value) -> Result<()> {
     print_bytes(&text)
 }
 
-fn print_bytes(bytes: &[u8]) -> Result<()> {
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::io("write to", "standard output")),

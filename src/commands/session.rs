@@ -1,6 +1,6 @@
 //! What every command that loads does: lock, copy, load batch after batch, publish once, report.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Instant};
 
 use super::{Context, load_report::Report, progress::ProgressDisplay};
 use crate::{
@@ -26,6 +26,26 @@ pub(super) struct LoadSession<'a> {
     started_at: i64,
     outcomes: Vec<Outcome>,
     errors: Vec<Error>,
+    /// Batches that a limit has kept from being tried.
+    left: usize,
+}
+
+/// When to stop before all batches are done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Batches to try.
+    pub(super) batches: usize,
+    /// No batch is begun after this.
+    pub(super) until: Option<Instant>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batches: usize::MAX,
+            until: None,
+        }
+    }
 }
 
 impl<'a> LoadSession<'a> {
@@ -60,6 +80,7 @@ impl<'a> LoadSession<'a> {
             started_at: started.as_microsecond(),
             outcomes: Vec::new(),
             errors: Vec::new(),
+            left: 0,
         })
     }
 
@@ -83,6 +104,15 @@ impl<'a> LoadSession<'a> {
 
     /// Loads the batches in order and publishes what they have changed, once.
     pub(super) fn load_all(&mut self, batches: &[(BatchSource, Vec<String>)]) -> Result<()> {
+        self.load_some(batches, Limits::default())
+    }
+
+    /// Like [`Self::load_all`], but stops between batches when `limits` say so.
+    pub(super) fn load_some(
+        &mut self,
+        batches: &[(BatchSource, Vec<String>)],
+        limits: Limits,
+    ) -> Result<()> {
         if batches.is_empty() {
             return Ok(());
         }
@@ -97,7 +127,7 @@ impl<'a> LoadSession<'a> {
         let staging = Staging::prepare(&config.warehouse_path(), config.warehouse.mode)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
-        let loaded = self.load_into(&staging, batches);
+        let loaded = self.load_into(&staging, batches, limits);
         drop(display);
         match loaded {
             Ok(true) => staging.publish(),
@@ -116,9 +146,15 @@ impl<'a> LoadSession<'a> {
         &mut self,
         staging: &Staging,
         batches: &[(BatchSource, Vec<String>)],
+        limits: Limits,
     ) -> Result<bool> {
         let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
         for (batch, columns) in batches {
+            let late = limits.until.is_some_and(|until| Instant::now() >= until);
+            if late || self.outcomes.len() >= limits.batches {
+                self.left = batches.len() - self.outcomes.len();
+                break;
+            }
             tracing::info!(batch_no = %batch.batch_no, origin = batch.origin, "loading");
             let outcome = self.pipeline.load(&mut warehouse, batch, columns)?;
             tracing::info!(
@@ -161,6 +197,7 @@ impl<'a> LoadSession<'a> {
             exit: self.exit_status(),
             outcomes: &self.outcomes,
             errors: &self.errors,
+            left: self.left,
         }
     }
 

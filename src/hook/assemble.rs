@@ -39,6 +39,15 @@ pub struct Batch {
     pub unknown_keys: u64,
 }
 
+/// A batch, or why its pages make none, and the announcements that it was put together from.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The origins of all its announcements, repeated and replaced ones included.
+    pub origins: Vec<String>,
+    /// The batch.
+    pub batch: Result<Batch>,
+}
+
 /// The rows of a [`Batch`], or where they are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
@@ -76,7 +85,7 @@ impl Batch {
 /// about `total`, about which page is the last, about having page numbers, or about naming files. The
 /// other batches are not affected.
 #[must_use]
-pub fn assemble(mut announcements: Vec<Announcement>) -> Vec<Result<Batch>> {
+pub fn assemble(mut announcements: Vec<Announcement>) -> Vec<Assembled> {
     if announcements.iter().all(|a| a.announced_at.is_some()) {
         announcements.sort_by_key(|a| a.announced_at);
     }
@@ -105,7 +114,10 @@ pub fn assemble(mut announcements: Vec<Announcement>) -> Vec<Result<Batch>> {
     }
     without_repeats(sets)
         .into_iter()
-        .map(PageSet::into_batch)
+        .map(|mut set| Assembled {
+            origins: std::mem::take(&mut set.origins),
+            batch: set.into_batch(),
+        })
         .collect()
 }
 
@@ -172,6 +184,9 @@ mod tests {
 
     fn assembled(documents: &[&str]) -> Vec<Result<Batch>> {
         assemble(announced(documents))
+            .into_iter()
+            .map(|assembled| assembled.batch)
+            .collect()
     }
 
     fn batches(documents: &[&str]) -> Vec<Batch> {

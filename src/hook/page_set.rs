@@ -100,6 +100,8 @@ pub(super) struct PageSet {
     /// The whole set came again with the same content.
     is_repeated: bool,
     fault: Option<&'static str>,
+    /// Where its pages came from, repeated and replaced ones included.
+    pub(super) origins: Vec<String>,
     /// The set of the same number before this one.
     pub(super) previous: Option<usize>,
 }
@@ -115,6 +117,7 @@ impl PageSet {
             replaced: BTreeSet::new(),
             is_repeated: false,
             fault: None,
+            origins: Vec::new(),
             previous,
         };
         set.add(page);
@@ -136,6 +139,7 @@ impl PageSet {
 
     pub(super) fn add(&mut self, page: Page) {
         let slot = page.slot();
+        self.origins.push(page.announcement.origin.clone());
         if let Some(held) = self.pages.get_mut(&slot) {
             if held.says_the_same_as(&page) {
                 held.renew(page);
@@ -169,6 +173,7 @@ impl PageSet {
     }
 
     pub(super) fn absorb(&mut self, repeat: Self) {
+        self.origins.extend(repeat.origins);
         for (slot, page) in repeat.pages {
             if let Some(held) = self.pages.get_mut(&slot) {
                 held.renew(page);

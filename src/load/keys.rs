@@ -55,12 +55,14 @@ pub(super) fn reject_repeated(
             "CREATE OR REPLACE TEMP TABLE redledger_repeated AS
              SELECT file_id, line, alike, concat_ws(', ', {texts}) AS record FROM (
                  SELECT *, min(row({values})) OVER same = max(row({values})) OVER same AS alike,
-                        row_number() OVER (same ORDER BY file_id, line) AS nth, count(*) OVER same AS times
-                 FROM {table}
-                 WHERE file_id >= {first_file} AND row({key}) IN (
-                     SELECT row({key}) FROM {table} WHERE file_id >= {first_file} GROUP BY {key} HAVING count(*) > 1)
+                        row_number() OVER (same ORDER BY file_id, line) AS nth
+                 FROM (
+                     SELECT a.* FROM {table} a SEMI JOIN (
+                         SELECT {key} FROM {table} WHERE file_id >= {first_file} GROUP BY {key} HAVING count(*) > 1
+                     ) b ON {same_key} WHERE a.file_id >= {first_file})
                  WINDOW same AS (PARTITION BY {key}))
-             WHERE times > 1 AND (nth > 1 OR NOT alike)",
+             WHERE nth > 1 OR NOT alike",
+            same_key = same_key(contract),
             texts = value_columns(contract)
                 .iter()
                 .map(|column| format!("coalesce({column}::VARCHAR, '')"))
@@ -118,6 +120,15 @@ pub(super) fn reject_repeated(
     Ok(repeated)
 }
 
+/// Whether the rows `a` and `b` have the same key; an empty cell of a key is equal to another.
+fn same_key(contract: &Contract) -> String {
+    let same = contract.key_columns().map(|key| {
+        let key = key.quoted();
+        format!("a.{key} IS NOT DISTINCT FROM b.{key}")
+    });
+    same.collect::<Vec<_>>().join(" AND ")
+}
+
 /// The file ids of the batch's loaded revision in this dataset's table.
 pub(super) fn loaded_range(
     connection: &Connection,
@@ -157,15 +168,7 @@ pub(super) fn difference(
              (SELECT count(*) FROM ({earlier} EXCEPT ALL {later}))::UBIGINT, 0::UBIGINT"
         )
     } else {
-        let keys: Vec<String> = contract
-            .key_columns()
-            .map(crate::contract::Identifier::quoted)
-            .collect();
-        let same_key = keys
-            .iter()
-            .map(|key| format!("a.{key} IS NOT DISTINCT FROM b.{key}"))
-            .collect::<Vec<_>>()
-            .join(" AND ");
+        let same_key = same_key(contract);
         let differs = value_columns(contract)
             .iter()
             .map(|column| format!("a.{column} IS DISTINCT FROM b.{column}"))

@@ -60,6 +60,11 @@ impl Verdict {
             Error::File { .. } | Error::Announcement { .. } | Error::Settings { .. } => {
                 FailedState::Failed
             }
+            // A broken invariant or too little memory for this batch says nothing about the next one.
+            Error::Internal(_) => FailedState::Failed,
+            Error::Database { source, .. } if source.to_string().starts_with("Out of Memory") => {
+                FailedState::Failed
+            }
             _ => return Err(error),
         };
         Ok(Self::NotLoaded {
@@ -127,7 +132,7 @@ impl Attempt {
                 rows_read: file.read,
                 rows_loaded: counts.loaded() - repeated,
                 rows_rejected: counts.rejected() + repeated,
-                archive_path: None,
+                archive_path: file.archive_path,
                 fetched_at: file.fetched_at,
             });
         }

@@ -1,7 +1,8 @@
 //! The async half of a load: files are opened, read to their end and sent on as chunks.
 
 use std::{
-    path::PathBuf,
+    collections::HashMap,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,15 +17,18 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
+    archive::{Archive, ArchiveWriter},
+    batch_no::BatchNo,
     config::DownloadConfig,
     contract::Contract,
-    error::{Error, FetchError, Result},
+    error::{Error, FetchError, FetchKind, Result},
     hook::ListRow,
     ledger,
-    reader::{Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
+    reader::{Chunk, Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
+    rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
     source::{BodyStream, Fetcher, Opened, Proof, Wholeness, open_file},
-    source_url::SourceUrl,
+    source_url::{SourceUrl, redacted},
 };
 
 /// Where a file is.
@@ -76,6 +80,8 @@ impl Progress {
 /// What all files of a batch are read with.
 #[derive(Clone)]
 pub(super) struct Feeding {
+    /// Where delivered bytes are kept, if they are.
+    pub(super) archive: Option<Archive>,
     pub(super) fetcher: Fetcher,
     pub(super) download: Arc<DownloadConfig>,
     pub(super) progress: Arc<Progress>,
@@ -119,6 +125,7 @@ pub(super) struct FedFile {
     pub(super) bytes: u64,
     pub(super) hash: String,
     pub(super) etag: Option<String>,
+    pub(super) archive_path: Option<String>,
     pub(super) encoding: &'static str,
     pub(super) header: String,
     pub(super) read: u64,
@@ -150,7 +157,7 @@ impl Feeding {
                 .expected_bytes
                 .fetch_add(length, Ordering::Relaxed);
         }
-        let tally = Tally::default();
+        let tally = Tally::new(self.archive.as_ref());
         let tap = Tap {
             body,
             tally: tally.clone(),
@@ -177,12 +184,13 @@ impl Feeding {
     pub(super) async fn feed(
         self,
         jobs: Vec<Job>,
+        batch_no: BatchNo,
         contract: Arc<Contract>,
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
     ) -> Result<Vec<FedFile>> {
         let mut feeds = futures_util::stream::iter(jobs)
-            .map(|job| self.feed_file(job, &contract, &scan, &sender))
+            .map(|job| self.feed_file(job, &batch_no, &contract, &scan, &sender))
             .buffer_unordered(self.download.concurrency);
         let mut fed = Vec::new();
         while let Some(file) = feeds.next().await {
@@ -201,6 +209,7 @@ impl Feeding {
     async fn feed_file(
         &self,
         job: Job,
+        batch_no: &BatchNo,
         contract: &Contract,
         scan: &Scan,
         sender: &mpsc::Sender<ScanMessage>,
@@ -242,8 +251,9 @@ impl Feeding {
             )?;
         }
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
-        let (bytes, hash) = tally.finish();
+        let (bytes, hash, archive_path) = self.keep(tally, contract, batch_no, "csv").await?;
         Ok(FedFile {
+            archive_path,
             scanned,
             url: job.source.origin(),
             bytes,
@@ -257,6 +267,54 @@ impl Feeding {
         })
     }
 
+    /// Reads an archived file again for the delivered text of a few of its rows.
+    pub(super) async fn reread(
+        &self,
+        path: &Path,
+        contract: &Contract,
+        encoding: &str,
+        rejections: Vec<&mut Rejection>,
+    ) -> Result<()> {
+        let mut by_line: HashMap<u64, &mut Rejection> = rejections
+            .into_iter()
+            .map(|rejection| (rejection.line, rejection))
+            .collect();
+        let opened = open_file(path).await?;
+        let options = ReaderOptions {
+            origin: opened.origin,
+            delimiter: contract.csv.delimiter,
+            encoding: encoding_rs::Encoding::for_label(encoding.as_bytes()),
+            charset: None,
+            max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
+        };
+        let mut reader = RecordReader::open(opened.body, options).await?;
+        let mut chunk = Chunk::default();
+        while !by_line.is_empty() && reader.read_chunk(&mut chunk).await? {
+            for record in &chunk.records {
+                if let Some(rejection) = by_line.remove(&record.line) {
+                    rejection.byte_offset = Some(record.byte_offset);
+                    rejection.record = redacted(&raw_text(chunk.raw(record))).into_owned();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the tally where it may wait for the disk.
+    async fn keep(
+        &self,
+        tally: Tally,
+        contract: &Contract,
+        batch_no: &BatchNo,
+        extension: &'static str,
+    ) -> Result<(u64, String, Option<String>)> {
+        let (dataset, batch_no) = (contract.name.clone(), batch_no.clone());
+        let end = move || tally.finish(dataset.as_str(), &batch_no, extension);
+        tokio::task::spawn_blocking(end)
+            .await
+            .map_err(|error| Error::Internal(format!("an archiving task: {error}")))?
+    }
+
     /// Feeds the rows of an inline list, as a file that was never one.
     pub(super) async fn feed_rows(
         self,
@@ -264,10 +322,12 @@ impl Feeding {
         columns: Vec<String>,
         scanned: Arc<ScanFile>,
         origin: String,
+        batch_no: BatchNo,
+        contract: Arc<Contract>,
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
     ) -> Result<Vec<FedFile>> {
-        let tally = Tally::default();
+        let tally = Tally::new(self.archive.as_ref());
         let mut position = 1;
         for part in rows.chunks(ROWS_PER_CHUNK) {
             let mut chunk = scan.spare_chunk();
@@ -282,7 +342,8 @@ impl Feeding {
                 cell_of,
             );
             for row in part {
-                tally.add(row.json.as_bytes());
+                tally.add(&Bytes::copy_from_slice(row.json.as_bytes()))?;
+                tally.add(&Bytes::from_static(b"\n"))?;
             }
             position += part.len() as u64;
             self.progress
@@ -290,8 +351,9 @@ impl Feeding {
                 .fetch_add(part.len() as u64, Ordering::Relaxed);
             send(&sender, &scanned, chunk).await?;
         }
-        let (bytes, hash) = tally.finish();
+        let (bytes, hash, archive_path) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
         Ok(vec![FedFile {
+            archive_path,
             scanned,
             url: origin,
             bytes,
@@ -314,7 +376,7 @@ fn cell_of<'a>(row: &'a ListRow, column: &str) -> Option<&'a str> {
 async fn send(
     sender: &mpsc::Sender<ScanMessage>,
     file: &Arc<ScanFile>,
-    chunk: crate::reader::Chunk,
+    chunk: Chunk,
 ) -> Result<()> {
     let message = FileChunk {
         file: Arc::clone(file),
@@ -347,24 +409,55 @@ fn accept_unproven(
     })
 }
 
-/// Counts and hashes what passes.
-#[derive(Debug, Clone, Default)]
-struct Tally(Arc<Mutex<(Sha256, u64)>>);
+/// Counts, hashes and keeps what passes.
+#[derive(Debug, Clone)]
+struct Tally(Arc<Mutex<Counted>>);
+
+#[derive(Debug)]
+struct Counted {
+    hasher: Sha256,
+    bytes: u64,
+    kept: Option<ArchiveWriter>,
+}
 
 impl Tally {
-    fn add(&self, bytes: &[u8]) {
-        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.0.update(bytes);
-        tally.1 += bytes.len() as u64;
+    fn new(archive: Option<&Archive>) -> Self {
+        let kept = archive.map(Archive::writer);
+        Self(Arc::new(Mutex::new(Counted {
+            hasher: Sha256::new(),
+            bytes: 0,
+            kept,
+        })))
+    }
+
+    fn add(&self, bytes: &Bytes) -> Result<()> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.hasher.update(bytes);
+        counted.bytes += bytes.len() as u64;
+        counted
+            .kept
+            .as_mut()
+            .map_or(Ok(()), |kept| kept.write(bytes))
     }
 
     fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
-    fn finish(&self) -> (u64, String) {
-        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (tally.1, hex(&tally.0.finalize_reset()))
+    /// The size, the hash, and where the bytes are kept. May wait for the disk.
+    fn finish(
+        &self,
+        dataset: &str,
+        batch_no: &BatchNo,
+        extension: &str,
+    ) -> Result<(u64, String, Option<String>)> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = hex(&counted.hasher.finalize_reset());
+        let kept = counted.kept.take();
+        let path = kept
+            .map(|kept| kept.finish(dataset, batch_no, &hash, extension))
+            .transpose()?;
+        Ok((counted.bytes, hash, path))
     }
 }
 
@@ -377,6 +470,16 @@ pub(super) fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+/// The archive's failure on its way through the reader.
+fn unkept(error: &Error) -> FetchError {
+    FetchError {
+        origin: "archive".into(),
+        kind: FetchKind::Unreadable,
+        message: error.chain(),
+        source: None,
+    }
 }
 
 /// Sits between the source and the reader.
@@ -392,7 +495,9 @@ impl Stream for Tap {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.body.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(piece))) = &polled {
-            self.tally.add(piece);
+            if let Err(error) = self.tally.add(piece) {
+                return Poll::Ready(Some(Err(unkept(&error))));
+            }
             self.progress
                 .bytes
                 .fetch_add(piece.len() as u64, Ordering::Relaxed);

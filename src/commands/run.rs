@@ -1,0 +1,233 @@
+//! `redledger run`: the scheduled job. Drains the inbox in announcement order and publishes once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    time::{Instant, SystemTime},
+};
+
+use super::{
+    Context,
+    ingest::dataset_of,
+    output::{self, Table, say},
+    session::{Limits, LoadSession},
+};
+use crate::{
+    cli::{DoingFormat, Run},
+    error::{Error, ExitStatus, Result},
+    hook::{self, Assembled},
+    inbox::{Fate, Inbox},
+    pipeline::{BatchContent, BatchSource, Outcome},
+};
+
+/// A batch and the inbox files that its announcements are in.
+struct Waiting {
+    source: BatchSource,
+    columns: Vec<String>,
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
+    let started = Instant::now();
+    let inbox = Inbox::new(&context.config.data_dir);
+    let paths = inbox.waiting()?;
+    let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
+    let (waiting, bad) = understand(context, &paths, &mut session)?;
+    if arguments.dry_run {
+        return show(&waiting, &bad, arguments.doing.format);
+    }
+    for (path, note) in &bad {
+        inbox.settle(path, Fate::Bad, Some(note))?;
+    }
+    let batches: Vec<_> = waiting
+        .iter()
+        .map(|batch| (batch.source.clone(), batch.columns.clone()))
+        .collect();
+    let limits = Limits {
+        batches: arguments.max_batches.unwrap_or(usize::MAX),
+        until: arguments.deadline.map(|deadline| started + deadline),
+    };
+    session.load_some(&batches, limits)?;
+    for path in consumed(&waiting, session.outcomes()) {
+        inbox.settle(&path, Fate::Done, None)?;
+    }
+    forget_old(
+        &context.config.data_dir.join("inbox/done"),
+        context.config.inbox.keep_done,
+    );
+    session.finish()
+}
+
+/// Reads the inbox. What can't be understood comes back with the reason.
+fn understand(
+    context: &Context,
+    paths: &[PathBuf],
+    session: &mut LoadSession<'_>,
+) -> Result<(Vec<Waiting>, Vec<(PathBuf, String)>)> {
+    let mut announcements = Vec::new();
+    let mut by_origin: HashMap<String, PathBuf> = HashMap::new();
+    let mut bad = Vec::new();
+    let mut reject = |path: &Path, error: Error, session: &mut LoadSession<'_>| {
+        let hint = error
+            .hint()
+            .map(|hint| format!("\nhint: {hint}"))
+            .unwrap_or_default();
+        bad.push((path.to_path_buf(), format!("{}{hint}\n", error.chain())));
+        session.note_error(error);
+    };
+    for path in paths {
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        match hook::parse(&name, &bytes) {
+            Ok(parsed) => {
+                for announcement in &parsed {
+                    by_origin.insert(announcement.origin.clone(), path.clone());
+                }
+                announcements.extend(parsed);
+            }
+            Err(error) => reject(path, error, session),
+        }
+    }
+    let mut waiting: Vec<Waiting> = Vec::new();
+    let mut refused: HashSet<PathBuf> = HashSet::new();
+    for Assembled { origins, batch } in hook::assemble(announcements) {
+        let mut files: Vec<PathBuf> = origins
+            .iter()
+            .filter_map(|origin| by_origin.get(origin).cloned())
+            .collect();
+        files.sort();
+        files.dedup();
+        let batch = batch.and_then(|batch| {
+            let dataset = dataset_of(context, None, batch.event_type.as_deref())?;
+            Ok(BatchSource::announced(batch, dataset))
+        });
+        match batch {
+            Ok((source, columns)) => waiting.push(Waiting {
+                source,
+                columns,
+                files,
+            }),
+            Err(error) => {
+                if let Some(path) = files.first() {
+                    reject(path, error, session);
+                }
+                refused.extend(files);
+            }
+        }
+    }
+    // The pages of a batch that disagree go together, unless another batch is in the same file.
+    for path in refused {
+        let needed = waiting.iter().any(|batch| batch.files.contains(&path));
+        let noted = bad.iter().any(|(of, _)| *of == path);
+        match (needed, noted) {
+            (true, _) => bad.retain(|(of, _)| *of != path),
+            (false, false) => bad.push((
+                path,
+                "the pages of its batch disagree; see the note of the first page\n".into(),
+            )),
+            (false, true) => {}
+        }
+    }
+    Ok((waiting, bad))
+}
+
+/// Files all of whose batches have ended, well or for good.
+fn consumed(waiting: &[Waiting], outcomes: &[Outcome]) -> Vec<PathBuf> {
+    let mut consumed: HashSet<&PathBuf> = HashSet::new();
+    let mut needed: HashSet<&PathBuf> = HashSet::new();
+    for (index, batch) in waiting.iter().enumerate() {
+        let ended = outcomes.get(index).is_some_and(has_ended);
+        let set = if ended { &mut consumed } else { &mut needed };
+        set.extend(&batch.files);
+    }
+    let mut paths: Vec<PathBuf> = consumed
+        .difference(&needed)
+        .map(|path| (*path).clone())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Loaded, or failed in a way that no further try mends: the data is wrong, or the link is dead. What
+/// waits, and what this machine or its configuration is against, stays in the inbox.
+fn has_ended(outcome: &Outcome) -> bool {
+    match outcome.outcome {
+        "loaded" | "unchanged" | "expired" => true,
+        "failed" => outcome.exit == ExitStatus::Attention,
+        _ => false,
+    }
+}
+
+/// Removes announcements that were loaded long ago; failing to is no reason to fail a run.
+fn forget_old(folder: &Path, keep: std::time::Duration) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let age = modified
+            .ok()
+            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        if age.is_some_and(|age| age > keep)
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "can't remove an old announcement");
+        }
+    }
+}
+
+fn show(waiting: &[Waiting], bad: &[(PathBuf, String)], format: DoingFormat) -> Result<ExitStatus> {
+    let mut table = Table::new(&["batch", "dataset", "would", "from"]);
+    for batch in waiting {
+        let source = &batch.source;
+        let (would, from) = match (&source.missing, &source.content) {
+            (Some(missing), _) => (format!("wait for {missing}"), String::new()),
+            (None, BatchContent::Files(files)) => (
+                format!("fetch {}", output::counted(files.len() as u64, "file")),
+                files
+                    .iter()
+                    .map(|file| file.origin())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
+            (None, BatchContent::Rows(rows)) => (
+                format!("load {}", output::counted(rows.len() as u64, "inline row")),
+                source.origin.clone(),
+            ),
+        };
+        table.push([
+            source.batch_no.as_str().into(),
+            source
+                .dataset
+                .as_ref()
+                .map(|contract| contract.name.to_string())
+                .into(),
+            would.into(),
+            from.into(),
+        ]);
+    }
+    for (path, note) in bad {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        table.push([
+            serde_json::Value::Null,
+            serde_json::Value::Null,
+            "put aside as bad".into(),
+            format!("{name}: {}", note.trim()).into(),
+        ]);
+    }
+    match format {
+        DoingFormat::Json => table.print(crate::cli::ReadingFormat::Json)?,
+        DoingFormat::Text if table.is_empty() => say!("nothing to do"),
+        DoingFormat::Text => output::print_table(&table),
+    }
+    Ok(ExitStatus::Success)
+}

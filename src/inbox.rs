@@ -1,0 +1,291 @@
+//! Announcements waiting to be loaded: `inbox/`, and what becomes of them: `inbox/done/`, `inbox/bad/`.
+//!
+//! An announcement is durable once it is stored: written under a temporary name, synced, renamed, the
+//! folder synced. Its name is when it was received and its content's hash, so that files sort by arrival
+//! and a second delivery is recognised. Announcements hold signed URLs: files are 0600, folders 0700.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+/// The inbox below `data_dir`.
+#[derive(Debug)]
+pub struct Inbox {
+    folder: PathBuf,
+    /// Hashes of what is stored or was loaded, filled when it is first asked for.
+    known: Mutex<Option<HashSet<String>>>,
+}
+
+/// Whether a delivery was news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is in the inbox now.
+    New,
+    /// The same bytes are there already.
+    Duplicate,
+}
+
+/// What becomes of an announcement that is not waiting any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its batches are loaded, or will never be without a person.
+    Done,
+    /// It can't be understood.
+    Bad,
+}
+
+impl Inbox {
+    /// The inbox of a data directory; made when something is stored.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            folder: data_dir.join("inbox"),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Stores an announcement durably, unless the same bytes are there already.
+    ///
+    /// # Errors
+    /// The operating system's, a full disk for instance: then nothing is stored.
+    pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
+        create_private(&self.folder)?;
+        let hash = hash_of(body);
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = match &mut *known {
+                Some(known) => known,
+                none => none.insert(self.hashes()?),
+            };
+            if known.contains(&hash) {
+                return Ok(Stored::Duplicate);
+            }
+        }
+        // Two deliveries of the same bytes at the same time may both get here; then both are stored, and
+        // the run finds the second batch unchanged.
+        let mut file = tempfile::Builder::new()
+            .prefix(".incoming-")
+            .tempfile_in(&self.folder)?;
+        file.write_all(body)?;
+        file.as_file().sync_all()?;
+        let path = self.folder.join(format!("{received_at:020}-{hash}.json"));
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(&self.folder)?.sync_all()?;
+        if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
+            known.insert(hash);
+        }
+        Ok(Stored::New)
+    }
+
+    /// What is waiting, in the order of arrival.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read.
+    pub fn waiting(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = files(&self.folder).map_err(Error::io("read the inbox", &self.folder))?;
+        paths.retain(|path| is_announcement(path));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Moves an announcement out of the way, with a note beside it where there is something to say.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be moved.
+    pub fn settle(&self, path: &Path, fate: Fate, note: Option<&str>) -> Result<()> {
+        let folder = self.folder.join(match fate {
+            Fate::Done => "done",
+            Fate::Bad => "bad",
+        });
+        let name = path.file_name().unwrap_or_default();
+        let move_it = || -> io::Result<()> {
+            create_private(&folder)?;
+            if let Some(note) = note {
+                let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+                file.write_all(note.as_bytes())?;
+                file.persist(folder.join(name).with_extension("txt"))
+                    .map_err(|error| error.error)?;
+            }
+            fs::rename(path, folder.join(name))?;
+            File::open(&folder)?.sync_all()
+        };
+        move_it().map_err(Error::io("move out of the inbox", path))
+    }
+
+    /// Removes what a crash has left half-written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read or a file not removed.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        for path in files(&self.folder).map_err(Error::io("read the inbox", &self.folder))? {
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            if name.starts_with(".incoming-") {
+                tracing::warn!(path = %path.display(), "removing a half-written announcement; its sender was never told that it is stored");
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hashes(&self) -> io::Result<HashSet<String>> {
+        let mut hashes = HashSet::new();
+        for folder in [
+            self.folder.clone(),
+            self.folder.join("done"),
+            self.folder.join("bad"),
+        ] {
+            for path in files(&folder)? {
+                let stem = path
+                    .file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned())
+                    .unwrap_or_default();
+                if let Some((_, hash)) = stem.split_once('-') {
+                    hashes.insert(hash.to_owned());
+                }
+            }
+        }
+        Ok(hashes)
+    }
+}
+
+fn is_announcement(path: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !hidden
+        && path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+}
+
+/// The files of a folder; none when it is not there.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+/// The first 128 bits of the content's SHA-256: enough to tell deliveries apart.
+fn hash_of(body: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(body)
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = files(folder)
+            .expect("a folder")
+            .iter()
+            .map(|path| {
+                path.file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_second_delivery_is_stored_once_even_after_a_restart_and_after_it_was_loaded() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::new(data_dir.path());
+        assert_eq!(inbox.store(b"{}", 5).expect("stored"), Stored::New);
+        assert_eq!(inbox.store(b"{}", 6).expect("stored"), Stored::Duplicate);
+        assert_eq!(
+            Inbox::new(data_dir.path()).store(b"{}", 7).expect("stored"),
+            Stored::Duplicate
+        );
+        let waiting = inbox.waiting().expect("a list");
+        inbox.settle(&waiting[0], Fate::Done, None).expect("moved");
+        assert_eq!(
+            Inbox::new(data_dir.path()).store(b"{}", 8).expect("stored"),
+            Stored::Duplicate
+        );
+        assert_eq!(inbox.waiting().expect("a list"), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn announcements_wait_in_the_order_of_arrival_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::new(data_dir.path());
+        for (at, body) in [
+            (1_700_000_000_000_002, "b"),
+            (1_700_000_000_000_001, "a"),
+            (99, "c"),
+        ] {
+            inbox.store(body.as_bytes(), at).expect("stored");
+        }
+        let read: Vec<String> = inbox
+            .waiting()
+            .expect("a list")
+            .iter()
+            .map(|path| fs::read_to_string(path).expect("a file"))
+            .collect();
+        assert_eq!(read, ["c", "a", "b"]);
+        let folder = data_dir.path().join("inbox");
+        let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        assert!(
+            inbox
+                .waiting()
+                .expect("a list")
+                .iter()
+                .all(|path| mode(path) == 0o600)
+        );
+    }
+
+    #[test]
+    fn what_is_bad_is_kept_with_a_note_and_what_is_half_written_is_removed() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::new(data_dir.path());
+        inbox.store(b"not a hook", 1).expect("stored");
+        inbox
+            .settle(&inbox.waiting().expect("a list")[0], Fate::Bad, Some("why"))
+            .expect("moved");
+        let bad = data_dir.path().join("inbox/bad");
+        assert_eq!(names(&bad).len(), 2);
+        fs::write(data_dir.path().join("inbox/.incoming-x"), "half").expect("to write");
+        inbox.remove_leftovers().expect("removed");
+        assert_eq!(names(&data_dir.path().join("inbox")), Vec::<String>::new());
+    }
+}
