@@ -9,9 +9,9 @@ mod load_report;
 mod manual;
 mod output;
 mod progress;
+mod rejections;
 mod run;
 mod serve;
-mod rejections;
 mod session;
 mod status;
 

@@ -21,7 +21,9 @@ pub(super) fn man(subcommand: Option<&str>) -> Result<ExitStatus> {
     let command = match subcommand {
         None => program,
         Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| {
-            Error::usage(format!("there is no subcommand `{name}`; see `redledger --help`"))
+            Error::usage(format!(
+                "there is no subcommand `{name}`; see `redledger --help`"
+            ))
         })?,
     };
     let mut page = Vec::new();

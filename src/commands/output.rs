@@ -37,6 +37,10 @@ impl Table {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     pub(super) fn push(&mut self, row: impl IntoIterator<Item = Value>) {
         self.rows.push(row.into_iter().collect());
     }
