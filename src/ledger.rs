@@ -11,7 +11,7 @@ use duckdb::{
 
 pub use self::queries::{
     BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
-    rejections, rejections_by_code, revisions,
+    rejections, rejections_by_code, revisions, rows_rejected,
 };
 use crate::{
     error::{Error, Result},

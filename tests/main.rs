@@ -2,5 +2,6 @@
 
 mod architecture;
 mod downloads;
+mod looking;
 mod stories;
 mod support;
