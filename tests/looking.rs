@@ -8,11 +8,16 @@ use std::{
 
 use tempfile::TempDir;
 
-const HEADER: &str = "accountId,accountName,accountEn,displayId,type,cardNegative,budgetNegative,currency,statTime";
-const SOUND: &str = "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be001,甲公司,Alpha,0001,0,-12.50,0,USD,1711785600000";
-const OTHER: &str = "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be002,乙公司,Beta,0002,1,-3.00,0,USD,1711785600000";
-const FINE_GRAINED: &str = "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be003,\"丙,\n公司\",Gamma,0003,1,-0.12345,0,USD,1711785600000";
-const IN_SECONDS: &str = "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be004,丁公司,Delta,0004,1,-1.00,0,EUR,1711785600";
+const HEADER: &str =
+    "accountId,accountName,accountEn,displayId,type,cardNegative,budgetNegative,currency,statTime";
+const SOUND: &str =
+    "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be001,甲公司,Alpha,0001,0,-12.50,0,USD,1711785600000";
+const OTHER: &str =
+    "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be002,乙公司,Beta,0002,1,-3.00,0,USD,1711785600000";
+const FINE_GRAINED: &str =
+    "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be003,\"丙,\n公司\",Gamma,0003,1,-0.12345,0,USD,1711785600000";
+const IN_SECONDS: &str =
+    "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be004,丁公司,Delta,0004,1,-1.00,0,EUR,1711785600";
 
 /// A folder with a warehouse in it, or soon.
 struct Desk(TempDir);
@@ -35,14 +40,22 @@ impl Desk {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REDLEDGER_")) {
             command.env_remove(name);
         }
-        command.args(arguments).current_dir(self.path()).output().expect("to run")
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .output()
+            .expect("to run")
     }
 
     /// Exit status, stdout, stderr.
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self.output(arguments);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        (output.status.code().expect("a status"), text(output.stdout), text(output.stderr))
+        (
+            output.status.code().expect("a status"),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     /// Stdout of a command that must exit 0.
@@ -81,7 +94,10 @@ fn filtered(text: &str) -> String {
         let words: Vec<String> = line
             .split(' ')
             .map(|word| {
-                let is_time = word.len() == 20 && word.starts_with("20") && word.ends_with('Z') && word.contains('T');
+                let is_time = word.len() == 20
+                    && word.starts_with("20")
+                    && word.ends_with('Z')
+                    && word.contains('T');
                 let is_hash = word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
                 match (is_time, is_hash) {
                     (true, _) => "<time>".to_owned(),
@@ -112,7 +128,12 @@ fn status_lists_first_what_needs_a_person() {
 fn status_of_a_batch_shows_history_files_and_controls() {
     let desk = Desk::loaded();
     let shown = filtered(&desk.shown(&["status", "B1"]));
-    assert!(shown.starts_with("B1  account_negative  loaded, just now\n2 rows loaded, 0 rejected of 2 read\n\n"), "{shown}");
+    assert!(
+        shown.starts_with(
+            "B1  account_negative  loaded, just now\n2 rows loaded, 0 rejected of 2 read\n\n"
+        ),
+        "{shown}"
+    );
     let words: Vec<String> = shown
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -140,7 +161,10 @@ fn status_as_json_and_csv_gives_full_values_and_iso_times() {
     assert_eq!(loaded["rows_loaded"], 2);
     assert_eq!(loaded["content_hash"].as_str().expect("a hash").len(), 64);
     let time = loaded["loaded_at"].as_str().expect("a time");
-    assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z'), "{time}");
+    assert!(
+        time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z'),
+        "{time}"
+    );
 
     let history = desk.json(&["status", "B1"]);
     assert_eq!(history.as_array().expect("revisions").len(), 2);
@@ -161,7 +185,10 @@ fn an_unknown_batch_is_a_usage_error_with_the_nearest_number() {
     for command in ["status", "rejections"] {
         let (status, stdout, stderr) = desk.run(&[command, "BATCH_20260330163601"]);
         assert_eq!((status, stdout.as_str()), (2, ""));
-        assert!(stderr.contains("did you mean `BATCH_20260330163600`?"), "{stderr}");
+        assert!(
+            stderr.contains("did you mean `BATCH_20260330163600`?"),
+            "{stderr}"
+        );
     }
 }
 
@@ -173,7 +200,10 @@ fn a_failed_new_revision_says_that_the_old_rows_are_still_there() {
     desk.write("b.csv", &[HEADER, FINE_GRAINED]);
     desk.run(&["ingest", "b.csv", "--batch-no", "B1"]);
     let shown = desk.shown(&["status"]);
-    assert!(shown.contains("(the rows of revision 1 are still in the table)"), "{shown}");
+    assert!(
+        shown.contains("(the rows of revision 1 are still in the table)"),
+        "{shown}"
+    );
     assert_eq!(desk.json(&["status"])[0]["loaded_revision"], 1);
 }
 
@@ -198,19 +228,34 @@ fn rejections_are_chosen_by_code_dataset_and_limit_and_say_when_there_are_more()
     let desk = Desk::loaded();
     let found = desk.json(&["rejections", "--code", "excess-scale"]);
     assert_eq!(found.as_array().expect("rows").len(), 1);
-    assert_eq!(found[0]["record"], FINE_GRAINED, "the whole record, line break and all");
+    assert_eq!(
+        found[0]["record"], FINE_GRAINED,
+        "the whole record, line break and all"
+    );
     let none = desk.json(&["rejections", "--dataset", "account_repayment"]);
     assert_eq!(none, serde_json::json!([]));
 
     let shown = desk.shown(&["rejections", "--limit", "1"]);
-    assert!(shown.ends_with("1 of 2 rejected rows shown; --limit 2 shows all of them\n"), "{shown}");
+    assert!(
+        shown.ends_with("1 of 2 rejected rows shown; --limit 2 shows all of them\n"),
+        "{shown}"
+    );
     let (_, stdout, stderr) = desk.run(&["rejections", "--limit", "1", "--format", "csv"]);
-    assert!(stdout.starts_with("dataset,batch_no,") && stderr.contains("1 of 2"), "{stdout}{stderr}");
+    assert!(
+        stdout.starts_with("dataset,batch_no,") && stderr.contains("1 of 2"),
+        "{stdout}{stderr}"
+    );
 
     let (status, _, stderr) = desk.run(&["rejections", "--code", "exces-scale"]);
-    assert!(status == 2 && stderr.contains("did you mean `excess-scale`?"), "{stderr}");
+    assert!(
+        status == 2 && stderr.contains("did you mean `excess-scale`?"),
+        "{stderr}"
+    );
     let (status, _, stderr) = desk.run(&["rejections", "--dataset", "account_repaymnt"]);
-    assert!(status == 2 && stderr.contains("did you mean `account_repayment`?"), "{stderr}");
+    assert!(
+        status == 2 && stderr.contains("did you mean `account_repayment`?"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -268,7 +313,10 @@ fn a_file_that_is_no_warehouse_is_refused_untouched() {
     newer[12] = 200;
     let cut = sound[..sound.len() / 3].to_vec();
     for (content, said) in [
-        (b"accountId,type\n1,2\n".to_vec(), Some("not a DuckDB database")),
+        (
+            b"accountId,type\n1,2\n".to_vec(),
+            Some("not a DuckDB database"),
+        ),
         (Vec::new(), Some("not a DuckDB database")),
         (newer, None),
         (cut, None),
@@ -291,7 +339,10 @@ fn a_wal_beside_the_warehouse_is_not_replayed() {
     let wal = desk.path().join("data/warehouse.duckdb.wal");
     fs::write(&wal, "somebody's work").expect("to write");
     let (status, _, stderr) = desk.run(&["status"]);
-    assert!(status == 2 && stderr.contains("unfinished work"), "{stderr}");
+    assert!(
+        status == 2 && stderr.contains("unfinished work"),
+        "{stderr}"
+    );
     assert_eq!(fs::read(&wal).expect("still there"), b"somebody's work");
 }
 
@@ -299,7 +350,16 @@ fn a_wal_beside_the_warehouse_is_not_replayed() {
 fn datasets_list_says_whose_each_contract_is() {
     let desk = Desk::new();
     fs::create_dir(desk.path().join("own")).expect("a folder");
-    desk.write("own/card.toml", &["name = \"card\"", "max_rejected = 5", "[[fields]]", "name = \"id\"", "type = \"text\""]);
+    desk.write(
+        "own/card.toml",
+        &[
+            "name = \"card\"",
+            "max_rejected = 5",
+            "[[fields]]",
+            "name = \"id\"",
+            "type = \"text\"",
+        ],
+    );
     desk.write("redledger.toml", &["datasets_dir = \"own\""]);
     insta::assert_snapshot!(desk.shown(&["datasets", "list"]), @r"
     name                        fields  key                               max_rejected  source   comment
@@ -327,27 +387,67 @@ fn datasets_show_has_fields_key_and_controls() {
     let json = desk.json(&["datasets", "show", "account_negative"]);
     assert_eq!(json["fields"][5]["sql_type"], "DECIMAL(18,4)");
     let (status, _, stderr) = desk.run(&["datasets", "show", "account_negatve"]);
-    assert!(status == 2 && stderr.contains("did you mean `account_negative`?"), "{stderr}");
+    assert!(
+        status == 2 && stderr.contains("did you mean `account_negative`?"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn datasets_check_names_file_line_and_nearest_key_of_every_mistake() {
     let desk = Desk::new();
-    desk.write("good.toml", &["name = \"card\"", "[[fields]]", "name = \"id\"", "type = \"text\""]);
-    desk.write("typo.toml", &["name = \"card\"", "[[fields]]", "name = \"id\"", "type = \"text\"", "requird = true"]);
-    let (status, stdout, stderr) = desk.run(&["datasets", "check", "good.toml", "typo.toml", "absent.toml"]);
-    assert_eq!((status, stdout.as_str()), (2, "OK  good.toml: card, 1 field\n"));
-    assert!(stderr.contains("typo.toml:5:") && stderr.contains("did you mean `required`?"), "{stderr}");
-    assert!(stderr.contains("cannot read the contract absent.toml"), "{stderr}");
+    desk.write(
+        "good.toml",
+        &[
+            "name = \"card\"",
+            "[[fields]]",
+            "name = \"id\"",
+            "type = \"text\"",
+        ],
+    );
+    desk.write(
+        "typo.toml",
+        &[
+            "name = \"card\"",
+            "[[fields]]",
+            "name = \"id\"",
+            "type = \"text\"",
+            "requird = true",
+        ],
+    );
+    let (status, stdout, stderr) =
+        desk.run(&["datasets", "check", "good.toml", "typo.toml", "absent.toml"]);
+    assert_eq!(
+        (status, stdout.as_str()),
+        (2, "OK  good.toml: card, 1 field\n")
+    );
+    assert!(
+        stderr.contains("typo.toml:5:") && stderr.contains("did you mean `required`?"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("cannot read the contract absent.toml"),
+        "{stderr}"
+    );
 
     desk.write("redledger.toml", &["datasets_dir = \".\""]);
     let (status, stdout, stderr) = desk.run(&["datasets", "check"]);
-    assert!(status == 2 && stdout.lines().count() == 6 && stderr.contains("typo.toml:5:"), "{stdout}{stderr}");
+    assert!(
+        status == 2 && stdout.lines().count() == 6 && stderr.contains("typo.toml:5:"),
+        "{stdout}{stderr}"
+    );
     fs::remove_file(desk.path().join("typo.toml")).expect("to remove");
-    fs::copy(desk.path().join("good.toml"), desk.path().join("twice.toml")).expect("to copy");
+    fs::copy(
+        desk.path().join("good.toml"),
+        desk.path().join("twice.toml"),
+    )
+    .expect("to copy");
     fs::remove_file(desk.path().join("redledger.toml")).expect("to remove");
     let (status, _, stderr) = desk.run(&["datasets", "check", "good.toml", "twice.toml"]);
-    assert!(status == 2 && stderr.contains("declares the dataset `card`, as good.toml does"), "{stderr}");
+    assert!(
+        status == 2 && stderr.contains("declares the dataset `card`, as good.toml does"),
+        "{stderr}"
+    );
     assert_eq!(desk.shown(&["datasets", "check"]).lines().count(), 4);
 }
 
@@ -357,7 +457,11 @@ fn datasets_infer_proposes_a_contract_that_passes_its_check_and_loads_the_sample
     let mut lines = vec![HEADER.to_owned()];
     for row in 0..3_000 {
         // Only the very last row shows that displayId is an id and that amounts have three decimals.
-        let (id, amount) = if row == 2_999 { ("0042".to_owned(), "-0.125") } else { (format!("{}", 1_000 + row), "-5.5") };
+        let (id, amount) = if row == 2_999 {
+            ("0042".to_owned(), "-0.125")
+        } else {
+            (format!("{}", 1_000 + row), "-5.5")
+        };
         lines.push(format!(
             "6f1b3c1e-0f5b-4a53-9a87-0c7a4f7b{row:04x},甲公司,,{id},{},{amount},0,USD,{}",
             row % 2,
@@ -365,9 +469,15 @@ fn datasets_infer_proposes_a_contract_that_passes_its_check_and_loads_the_sample
         ));
     }
     lines.push("too,few,cells".to_owned());
-    desk.write("Card Sample.csv", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    desk.write(
+        "Card Sample.csv",
+        &lines.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let (status, proposal, stderr) = desk.run(&["datasets", "infer", "Card Sample.csv"]);
-    assert_eq!((status, stderr.as_str()), (0, "1 broken record left out, see the comments\n"));
+    assert_eq!(
+        (status, stderr.as_str()),
+        (0, "1 broken record left out, see the comments\n")
+    );
     for part in [
         "# Proposed from all 3000 rows of Card Sample.csv, read as UTF-8.\n",
         "# Left out: 1 record whose structure is broken (1 field-count).\n",
@@ -387,7 +497,14 @@ fn datasets_infer_proposes_a_contract_that_passes_its_check_and_loads_the_sample
     let checked = desk.shown(&["datasets", "check", "own/card_sample.toml"]);
     assert_eq!(checked, "OK  own/card_sample.toml: card_sample, 9 fields\n");
     desk.write("redledger.toml", &["datasets_dir = \"own\""]);
-    let loading = ["ingest", "Card Sample.csv", "--batch-no", "S1", "--dataset", "card_sample"];
+    let loading = [
+        "ingest",
+        "Card Sample.csv",
+        "--batch-no",
+        "S1",
+        "--dataset",
+        "card_sample",
+    ];
     assert_eq!(desk.run(&loading).0, 1, "one row is broken");
     assert_eq!(desk.json(&["status", "S1"])[0]["rows_loaded"], 3_000);
 }
@@ -397,11 +514,17 @@ fn datasets_infer_finds_the_delimiter_and_names_what_cannot_be_read() {
     let desk = Desk::new();
     desk.write("semicolons.csv", &["id;note", "1;a,b", "2;c"]);
     let proposal = desk.shown(&["datasets", "infer", "semicolons.csv", "--name", "notes"]);
-    assert!(proposal.contains("[csv]\ndelimiter = \";\"\n") && proposal.contains("name = \"notes\"\n"), "{proposal}");
+    assert!(
+        proposal.contains("[csv]\ndelimiter = \";\"\n") && proposal.contains("name = \"notes\"\n"),
+        "{proposal}"
+    );
     desk.write("proposal.toml", &[&proposal]);
     desk.shown(&["datasets", "check", "proposal.toml"]);
 
-    for arguments in [&["absent.csv"][..], &["semicolons.csv", "--name", "No Name"]] {
+    for arguments in [
+        &["absent.csv"][..],
+        &["semicolons.csv", "--name", "No Name"],
+    ] {
         let (status, stdout, _) = desk.run(&[&["datasets", "infer"], arguments].concat());
         assert_eq!((status, stdout.as_str()), (2, ""), "{arguments:?}");
     }
@@ -410,7 +533,10 @@ fn datasets_infer_finds_the_delimiter_and_names_what_cannot_be_read() {
 #[test]
 fn config_check_says_what_is_in_force_and_config_show_can_be_read_back() {
     let desk = Desk::new();
-    desk.write("redledger.toml", &["data_dir = \"here\"", "[download]", "attempts = 3"]);
+    desk.write(
+        "redledger.toml",
+        &["data_dir = \"here\"", "[download]", "attempts = 3"],
+    );
     insta::assert_snapshot!(desk.shown(&["config", "check"]), @r"
     settings   redledger.toml
     warehouse  here/warehouse.duckdb
@@ -418,9 +544,15 @@ fn config_check_says_what_is_in_force_and_config_show_can_be_read_back() {
     OK
     ");
     let shown = desk.shown(&["config", "show", "--data-dir", "there"]);
-    assert!(shown.contains("data_dir = \"there\"") && shown.contains("attempts = 3"), "{shown}");
+    assert!(
+        shown.contains("data_dir = \"there\"") && shown.contains("attempts = 3"),
+        "{shown}"
+    );
     desk.write("copy.toml", &[&shown]);
-    assert_eq!(desk.shown(&["config", "show", "--config", "copy.toml"]), shown);
+    assert_eq!(
+        desk.shown(&["config", "show", "--config", "copy.toml"]),
+        shown
+    );
     assert_eq!(desk.json(&["config", "show"])["download"]["attempts"], 3);
 }
 
@@ -428,8 +560,14 @@ fn config_check_says_what_is_in_force_and_config_show_can_be_read_back() {
 fn config_check_refuses_what_only_a_run_would_find() {
     let desk = Desk::new();
     for (line, said) in [
-        ("[hook.events]\nx = \"account_negatve\"", "did you mean `account_negative`?"),
-        ("[download]\nallow_private = [\"10.0.0.0/99\"]", "10.0.0.0/99"),
+        (
+            "[hook.events]\nx = \"account_negatve\"",
+            "did you mean `account_negative`?",
+        ),
+        (
+            "[download]\nallow_private = [\"10.0.0.0/99\"]",
+            "10.0.0.0/99",
+        ),
         ("[download]\natempts = 3", "did you mean `attempts`?"),
     ] {
         desk.write("redledger.toml", &[line]);
