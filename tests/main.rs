@@ -1,5 +1,6 @@
 //! All integration tests in one binary, so that the engine links once.
 
 mod downloads;
+mod ingest_sources;
 mod stories;
 mod support;

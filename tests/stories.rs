@@ -338,9 +338,7 @@ impl Story {
         }
         if let Some(expected) = &step.outcome {
             match serde_json::from_str::<Value>(&ran.stdout) {
-                Ok(report) => {
-                    differences("", &self.filled_in_value(expected), &report, complaints)
-                }
+                Ok(report) => differences("", &self.filled_in_value(expected), &report, complaints),
                 Err(error) => complaints.push(format!("stdout is no JSON report: {error}")),
             }
         }
@@ -395,7 +393,10 @@ impl Story {
     fn filled_in_value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.filled_in(text)),
-            Value::Array(items) => items.iter().map(|item| self.filled_in_value(item)).collect(),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| self.filled_in_value(item))
+                .collect(),
             Value::Object(members) => Value::Object(
                 members
                     .iter()
