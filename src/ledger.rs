@@ -10,6 +10,9 @@ use crate::{
     rejection::Rejection,
 };
 
+/// The dataset of a batch of which nothing has arrived that shows it.
+pub const UNKNOWN_DATASET: &str = "";
+
 /// Tables with their columns, types and comments.
 const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
     (
@@ -19,7 +22,7 @@ const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
             (
                 "dataset",
                 "VARCHAR",
-                "Dataset, which is also the table's name",
+                "Dataset, which is also the table's name; empty while nothing delivered shows which it is",
             ),
             ("batch_no", "VARCHAR", "Batch number as announced"),
             (
@@ -254,10 +257,13 @@ pub struct BatchEntry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// New keys.
+    #[serde(rename = "rows_added")]
     pub added: u64,
     /// Keys that are gone.
+    #[serde(rename = "rows_removed")]
     pub removed: u64,
     /// Same key, other content.
+    #[serde(rename = "rows_changed")]
     pub changed: u64,
 }
 
@@ -352,9 +358,7 @@ pub fn create(connection: &Connection) -> Result<()> {
     if there as usize == TABLES.len() {
         return Ok(());
     }
-    let mut sql = String::from(
-        "BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;",
-    );
+    let mut sql = String::from("BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;");
     for (table, comment, columns) in TABLES {
         let list: Vec<String> = columns
             .iter()
@@ -411,8 +415,8 @@ pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Resul
         .query_row(
             "SELECT coalesce(max(revision) FILTER (WHERE state IN ('loaded', 'superseded')), 0), \
              coalesce(bool_or(state NOT IN ('loaded', 'superseded')), false) \
-             FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
-            [dataset, batch_no],
+             FROM redledger.batch WHERE dataset IN (?, ?) AND batch_no = ?",
+            [dataset, UNKNOWN_DATASET, batch_no],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("read the ledger"))?;
@@ -437,8 +441,8 @@ pub fn next_file_id(connection: &Connection) -> Result<i64> {
         .map_err(Error::database("read the ledger"))
 }
 
-/// Removes what earlier attempts at `revision` and beyond have left. `datasets` are the batch's own and,
-/// where its rows name further files, those files' dataset.
+/// Removes what earlier attempts at `revision` and beyond have left, and those that never learned the
+/// dataset. `datasets` are the batch's own and, where its rows name further files, those files' dataset.
 ///
 /// # Errors
 /// [`Error::Database`] if the engine fails.
@@ -458,6 +462,12 @@ pub fn forget_attempts(
                 .map_err(Error::database("write the ledger"))?;
         }
     }
+    connection
+        .execute(
+            "DELETE FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
+            [UNKNOWN_DATASET, batch_no],
+        )
+        .map_err(Error::database("write the ledger"))?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     contract::Contract,
     error::{Error, ExitStatus, FailedState, Result},
-    ledger::{BatchEntry, Control, Difference, FileEntry, Standing},
+    ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
     load::{Repeated, Totals},
     rejection::Rejection,
     scan::RejectionLog,
@@ -335,8 +335,9 @@ impl Attempt {
             dataset: self
                 .dataset
                 .as_ref()
-                .map(|contract| contract.name.to_string())
-                .unwrap_or_default(),
+                .map_or(ledger::UNKNOWN_DATASET.into(), |contract| {
+                    contract.name.to_string()
+                }),
             batch_no: source.batch_no.to_string(),
             revision: self.standing.next_revision,
             state,
