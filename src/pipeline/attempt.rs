@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ExitStatus, FailedState, Result},
     ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
     load::{Repeated, Totals},
-    rejection::Rejection,
+    rejection::{KEPT_PER_FILE, Rejection},
     scan::RejectionLog,
 };
 
@@ -133,6 +133,13 @@ impl Attempt {
         }
         self.rejections.extend(self.log.take());
         self.rejections.extend(repeated.kept);
+        // Each source of rejections has kept that many.
+        let mut kept: HashMap<i64, u64> = HashMap::new();
+        self.rejections.retain(|rejection| {
+            let of_file = kept.entry(rejection.file_id).or_default();
+            *of_file += 1;
+            *of_file <= KEPT_PER_FILE
+        });
     }
 
     fn sum(&self, dataset: Option<&str>, of: impl Fn(&FileEntry) -> u64) -> u64 {
