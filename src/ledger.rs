@@ -18,6 +18,9 @@ use crate::{
     rejection::Rejection,
 };
 
+/// The dataset of a batch of which nothing has arrived that shows it.
+pub const UNKNOWN_DATASET: &str = "";
+
 /// Tables with their columns, types and comments.
 const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
     (
@@ -27,7 +30,7 @@ const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
             (
                 "dataset",
                 "VARCHAR",
-                "Dataset, which is also the table's name",
+                "Dataset, which is also the table's name; empty while nothing delivered shows which it is",
             ),
             ("batch_no", "VARCHAR", "Batch number as announced"),
             (
@@ -429,8 +432,8 @@ pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Resul
         .query_row(
             "SELECT coalesce(max(revision) FILTER (WHERE state IN ('loaded', 'superseded')), 0), \
              coalesce(bool_or(state NOT IN ('loaded', 'superseded')), false) \
-             FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
-            [dataset, batch_no],
+             FROM redledger.batch WHERE dataset IN (?, ?) AND batch_no = ?",
+            [dataset, UNKNOWN_DATASET, batch_no],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("read the ledger"))?;
@@ -455,8 +458,8 @@ pub fn next_file_id(connection: &Connection) -> Result<i64> {
         .map_err(Error::database("read the ledger"))
 }
 
-/// Removes what earlier attempts at `revision` and beyond have left. `datasets` are the batch's own and,
-/// where its rows name further files, those files' dataset.
+/// Removes what earlier attempts at `revision` and beyond have left, and those that never learned the
+/// dataset. `datasets` are the batch's own and, where its rows name further files, those files' dataset.
 ///
 /// # Errors
 /// [`Error::Database`] if the engine fails.
@@ -476,6 +479,12 @@ pub fn forget_attempts(
                 .map_err(Error::database("write the ledger"))?;
         }
     }
+    connection
+        .execute(
+            "DELETE FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
+            [UNKNOWN_DATASET, batch_no],
+        )
+        .map_err(Error::database("write the ledger"))?;
     Ok(())
 }
 

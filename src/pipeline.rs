@@ -226,7 +226,12 @@ impl<'a> Pipeline<'a> {
                 .runtime
                 .block_on(self.feeding.head(first, attempt.dataset.as_deref()))?;
             if attempt.dataset.is_none() {
-                let contract = self.contracts.detect(file.origin(), &file.header().cells)?;
+                let header = file.header();
+                let contract =
+                    self.contracts
+                        .detect_split(file.origin(), &header.cells, |delimiter| {
+                            header.split(delimiter)
+                        })?;
                 attempt.dataset = Some(Arc::clone(contract));
                 // Another delimiter or encoding than the defaults: read the header again as it says.
                 if contract.csv.delimiter == b',' && contract.csv.encoding.is_none() {
@@ -277,56 +282,49 @@ impl<'a> Pipeline<'a> {
         verdict: Verdict,
     ) -> Result<Outcome> {
         let mut written = matches!(verdict, Verdict::Loaded);
-        if let Some(contract) = attempt.dataset.clone() {
-            let child = self.contracts.child_of(contract.name.as_str());
-            let datasets: Vec<&str> = std::iter::once(contract.name.as_str())
-                .chain(child.map(|child| child.name.as_str()))
-                .collect();
-            match &verdict {
-                Verdict::Loaded => {}
-                Verdict::Unchanged if !attempt.standing.pending => {}
-                Verdict::Unchanged => {
-                    let transaction = warehouse.begin()?;
-                    let connection = transaction.connection();
-                    let revision = attempt.standing.next_revision;
-                    ledger::forget_attempts(
-                        connection,
-                        &datasets,
-                        source.batch_no.as_str(),
-                        revision,
-                    )?;
-                    transaction.commit()?;
-                    written = true;
+        let batch_no = source.batch_no.as_str();
+        let own = attempt.dataset.clone();
+        let own = own
+            .as_ref()
+            .map_or(ledger::UNKNOWN_DATASET, |contract| contract.name.as_str());
+        let child = self.contracts.child_of(own);
+        let datasets: Vec<&str> = std::iter::once(own)
+            .chain(child.map(|child| child.name.as_str()))
+            .collect();
+        match &verdict {
+            Verdict::Loaded => {}
+            Verdict::Unchanged if !attempt.standing.pending => {}
+            Verdict::Unchanged => {
+                let transaction = warehouse.begin()?;
+                let connection = transaction.connection();
+                let revision = attempt.standing.next_revision;
+                ledger::forget_attempts(connection, &datasets, batch_no, revision)?;
+                transaction.commit()?;
+                written = true;
+            }
+            // Nobody knows what to load: that is for who made the call, not for the books.
+            Verdict::NotLoaded {
+                exit: ExitStatus::Fault,
+                ..
+            } if attempt.dataset.is_none() => {}
+            Verdict::NotLoaded { .. } => {
+                if attempt.standing.next_revision == 0 {
+                    attempt.standing = ledger::standing(warehouse.connection(), own, batch_no)?;
                 }
-                Verdict::NotLoaded { .. } => {
-                    if attempt.standing.next_revision == 0 {
-                        let connection = warehouse.connection();
-                        attempt.standing = ledger::standing(
-                            connection,
-                            contract.name.as_str(),
-                            source.batch_no.as_str(),
-                        )?;
-                    }
-                    let transaction = warehouse.begin()?;
-                    let entry = attempt.entry(source, &verdict, &self.run_id);
-                    let connection = transaction.connection();
-                    ledger::forget_attempts(
-                        connection,
-                        &datasets,
-                        source.batch_no.as_str(),
-                        entry.revision,
-                    )?;
-                    let kept = attempt.as_not_loaded();
-                    ledger::record(
-                        connection,
-                        &entry,
-                        &kept,
-                        &attempt.rejections,
-                        &attempt.controls,
-                    )?;
-                    transaction.commit()?;
-                    written = true;
-                }
+                let transaction = warehouse.begin()?;
+                let entry = attempt.entry(source, &verdict, &self.run_id);
+                let connection = transaction.connection();
+                ledger::forget_attempts(connection, &datasets, batch_no, entry.revision)?;
+                let kept = attempt.as_not_loaded();
+                ledger::record(
+                    connection,
+                    &entry,
+                    &kept,
+                    &attempt.rejections,
+                    &attempt.controls,
+                )?;
+                transaction.commit()?;
+                written = true;
             }
         }
         Ok(attempt.outcome(source, verdict, written))

@@ -416,8 +416,13 @@ fn datasets_check_names_file_line_and_nearest_key_of_every_mistake() {
             "requird = true",
         ],
     );
-    let (status, stdout, stderr) =
-        desk.run(&["datasets", "check", "own/good.toml", "own/typo.toml", "own/absent.toml"]);
+    let (status, stdout, stderr) = desk.run(&[
+        "datasets",
+        "check",
+        "own/good.toml",
+        "own/typo.toml",
+        "own/absent.toml",
+    ]);
     assert_eq!(
         (status, stdout.as_str()),
         (2, "OK  own/good.toml: card, 1 field\n")

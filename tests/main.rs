@@ -2,6 +2,7 @@
 
 mod architecture;
 mod downloads;
+mod ingest_sources;
 mod looking;
 mod stories;
 mod support;

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     contract::Contract,
     error::{Error, ExitStatus, FailedState, Result},
-    ledger::{BatchEntry, Control, Difference, FileEntry, Standing},
+    ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
     load::{Repeated, Totals},
-    rejection::Rejection,
+    rejection::{KEPT_PER_FILE, Rejection},
     scan::RejectionLog,
 };
 
@@ -138,6 +138,13 @@ impl Attempt {
         }
         self.rejections.extend(self.log.take());
         self.rejections.extend(repeated.kept);
+        // Each source of rejections has kept that many.
+        let mut kept: HashMap<i64, u64> = HashMap::new();
+        self.rejections.retain(|rejection| {
+            let of_file = kept.entry(rejection.file_id).or_default();
+            *of_file += 1;
+            *of_file <= KEPT_PER_FILE
+        });
     }
 
     fn sum(&self, dataset: Option<&str>, of: impl Fn(&FileEntry) -> u64) -> u64 {
@@ -340,8 +347,9 @@ impl Attempt {
             dataset: self
                 .dataset
                 .as_ref()
-                .map(|contract| contract.name.to_string())
-                .unwrap_or_default(),
+                .map_or(ledger::UNKNOWN_DATASET.into(), |contract| {
+                    contract.name.to_string()
+                }),
             batch_no: source.batch_no.to_string(),
             revision: self.standing.next_revision,
             state,
