@@ -51,7 +51,7 @@ const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
             (
                 "rows_read",
                 "BIGINT",
-                "Rows delivered; always rows_loaded + rows_rejected",
+                "Rows delivered; of a loaded batch always rows_loaded + rows_rejected",
             ),
             ("rows_loaded", "BIGINT", "Rows in the table"),
             (
