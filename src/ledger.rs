@@ -21,8 +21,15 @@ use crate::{
 /// The dataset of a batch of which nothing has arrived that shows it.
 pub const UNKNOWN_DATASET: &str = "";
 
+/// A table's name, comment and columns: name, type, comment.
+type TableText = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str, &'static str)],
+);
+
 /// Tables with their columns, types and comments.
-const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
+const TABLES: &[TableText] = &[
     (
         "batch",
         "One row a revision of a batch. For bills it covers the bill lines too",
@@ -333,6 +340,8 @@ pub struct Control {
 pub struct Standing {
     /// The loaded revision and its content hash.
     pub loaded: Option<(i32, String)>,
+    /// Rows that it rejected.
+    pub loaded_rejected: u64,
     /// The revision that the next content gets.
     pub next_revision: i32,
     /// Whether an attempt that is not loaded stands in the ledger.
@@ -422,9 +431,10 @@ fn count(rows: u64) -> i64 {
 pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Result<Standing> {
     let loaded = connection
         .query_row(
-            "SELECT revision, content_hash FROM redledger.batch WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
+            "SELECT revision, content_hash, rows_rejected FROM redledger.batch \
+             WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
             [dataset, batch_no],
-            |row| Ok((row.get::<_, i32>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)),
         )
         .optional()
         .map_err(Error::database("read the ledger"))?;
@@ -437,8 +447,10 @@ pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Resul
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("read the ledger"))?;
+    let (loaded, rejected) = loaded.unzip();
     Ok(Standing {
         loaded,
+        loaded_rejected: rejected.unwrap_or_default().unsigned_abs(),
         next_revision: last + 1,
         pending,
     })

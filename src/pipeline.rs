@@ -208,6 +208,15 @@ impl<'a> Pipeline<'a> {
         attempt: &mut Attempt,
     ) -> Result<Verdict> {
         attempt.dataset = source.dataset.clone();
+        if let BatchContent::Rows(rows) = &source.content
+            && rows.is_empty()
+            && attempt.dataset.is_none()
+            && source.missing.is_none()
+            && source.total.unwrap_or_default() == 0
+        {
+            attempt.note_empty();
+            return Ok(Verdict::Unchanged);
+        }
         if attempt.dataset.is_none() && matches!(source.content, BatchContent::Rows(_)) {
             attempt.dataset = Some(Arc::clone(self.contracts.detect(&source.origin, columns)?));
         }

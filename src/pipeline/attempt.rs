@@ -312,6 +312,19 @@ impl Attempt {
         difference.changed += more.changed;
     }
 
+    /// Whether every row is there already as it is, and none was rejected then or now.
+    pub(super) fn is_the_same_as_loaded(&self) -> bool {
+        self.difference == Some(Difference::default())
+            && self.sum(None, |file| file.rows_rejected) == 0
+            && self.standing.loaded_rejected == 0
+    }
+
+    /// Notes that there is nothing to load and nothing that says into what.
+    pub(super) fn note_empty(&mut self) {
+        self.notes
+            .push("the batch is empty and nothing says which dataset it is of".into());
+    }
+
     /// The files as they stand when nothing of them was loaded.
     pub(super) fn as_not_loaded(&self) -> Vec<FileEntry> {
         self.files
@@ -379,7 +392,10 @@ impl Attempt {
                 ("loaded", ExitStatus::Attention, entry.message, None)
             }
             Verdict::Loaded => ("loaded", ExitStatus::Success, entry.message, None),
-            Verdict::Unchanged => ("unchanged", ExitStatus::Success, None, None),
+            Verdict::Unchanged => {
+                let note = entry.message.filter(|_| self.dataset.is_none());
+                ("unchanged", ExitStatus::Success, note, None)
+            }
             Verdict::NotLoaded {
                 state,
                 exit,
