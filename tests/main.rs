@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that the engine links once.
 
 mod architecture;
+mod demo;
 mod downloads;
 mod ingest_sources;
 mod looking;
