@@ -145,7 +145,8 @@ where
         self.records
     }
 
-    /// Whether the last record read ended with a line break: without one, a cut may hide in its last cell.
+    /// Whether the last record read ended with a line break of its own: without one, a cut may hide in its
+    /// last cell.
     #[must_use]
     pub fn ended_with_line_break(&self) -> bool {
         self.ended_with_line_break
@@ -243,6 +244,8 @@ where
             };
             let fault = fault.or_else(|| self.structure_fault(width));
             if let Some(fault) = fault {
+                // A line break inside an open quote ends no record.
+                self.ended_with_line_break &= fault.code != RejectionCode::InvalidQuoting;
                 self.records += push_faulty(chunk, raw, start, line, byte_offset, &fault);
                 continue;
             }
@@ -304,7 +307,7 @@ where
         self.after_cr = text[start..].last() == Some(&b'\r');
         self.ended_with_line_break = matches!(text[start..].last(), Some(b'\r' | b'\n'));
         if self.ended_with_line_break {
-            // Where an open quote ends the file on a line break inside its cell, the record is faulty anyway.
+            // Where an open quote ends the file on a line break inside its cell, `read_chunk` takes this back.
             end -= if text[start..].ends_with(b"\r\n") {
                 2
             } else {

@@ -3,6 +3,7 @@
 mod architecture;
 mod demo;
 mod downloads;
+mod fault_stories;
 mod ingest_sources;
 mod looking;
 mod stories;

@@ -79,6 +79,8 @@ pub(crate) struct Reply {
     fault: Option<Fault>,
     /// Sent again and again after the body (or, with no status line, instead of everything).
     endless: Option<Vec<u8>>,
+    /// Nothing of the body is sent before this is true.
+    held: Option<tokio::sync::watch::Receiver<bool>>,
 }
 
 impl Reply {
@@ -90,6 +92,7 @@ impl Reply {
             framing: Framing::Length,
             fault: None,
             endless: None,
+            held: None,
         }
     }
 
@@ -125,6 +128,12 @@ impl Reply {
     /// After the body, `bytes` without end.
     pub(crate) fn endless(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.endless = Some(bytes.into());
+        self
+    }
+
+    /// Nothing of the body is sent before `gate` is true.
+    pub(crate) fn held(mut self, gate: tokio::sync::watch::Receiver<bool>) -> Self {
+        self.held = Some(gate);
         self
     }
 
@@ -357,6 +366,10 @@ async fn send(stream: &mut TcpStream, reply: &Reply) -> io::Result<bool> {
         head.push_str("\r\n\r\n");
     }
     stream.write_all(head.as_bytes()).await?;
+    if let Some(mut gate) = reply.held.clone() {
+        // A gate whose keeper is gone is open.
+        let _ = gate.wait_for(|open| *open).await;
+    }
     let at = match reply.fault {
         Some(Fault::Close(at) | Fault::Reset(at) | Fault::Stall(at) | Fault::Drip(at, _)) => {
             at.min(reply.body.len())
