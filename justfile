@@ -8,6 +8,14 @@ check:
 bench *arguments:
     cargo bench --bench ingest -- {{arguments}}
 
+# Peak memory with 100,000 bill files announced; takes a minute or more
+memory:
+    cargo test --release --test main memory_stays_bounded -- --ignored --nocapture
+
+# Real servers for the tests that want them (nginx, s3rver); what can't be had is skipped
+servers:
+    .ci/install-servers
+
 # Serve the shipped examples on loopback, ingest them, show what was loaded.
 demo *arguments:
     cargo run --release -- demo {{arguments}}

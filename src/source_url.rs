@@ -66,9 +66,39 @@ pub fn without_secrets(text: &str) -> std::borrow::Cow<'_, str> {
 
 /// `text` with every URL in it cut before its query: a record may name files by presigned URLs.
 ///
-/// A URL in quotes ends at the closing quote, any other at a comma, semicolon, quote or blank.
+/// A URL in quotes ends at the closing quote, any other at a comma, semicolon, quote or blank. A query
+/// whose URL lacks its beginning (`host/a.csv?Signature=…`) is cut as well.
 #[must_use]
 pub fn redacted(text: &str) -> std::borrow::Cow<'_, str> {
+    let shown = without_urls(text);
+    match without_queries(&shown) {
+        Some(shorter) => shorter.into(),
+        None => shown,
+    }
+}
+
+/// Cuts every `?name=value…`; `None` if there is none.
+fn without_queries(text: &str) -> Option<String> {
+    let mut shown = String::new();
+    let mut kept = 0;
+    for (at, _) in text.match_indices('?') {
+        let query = &text[at + 1..];
+        let name = query
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+            .unwrap_or(query.len());
+        if at < kept || name == 0 || !query[name..].starts_with('=') {
+            continue;
+        }
+        let quoted = text[..at].matches('"').count() % 2 == 1;
+        let is_end = |c: char| c == '"' || (!quoted && (c == ',' || c == ';' || c.is_whitespace()));
+        shown.push_str(&text[kept..=at]);
+        shown.push('…');
+        kept = at + 1 + query.find(is_end).unwrap_or(query.len());
+    }
+    (kept > 0).then(|| shown + &text[kept..])
+}
+
+fn without_urls(text: &str) -> std::borrow::Cow<'_, str> {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -159,6 +189,9 @@ mod tests {
             ("a,https://h/a.csv,b", "a,https://h/a.csv,b"),
             ("户://?x 上", "户://?… 上"),
             ("no url", "no url"),
+            ("1,h/a.csv?Signature=x&y=1,3", "1,h/a.csv?…,3"),
+            ("1,\"h/a.csv?s=1,sig=x\",3", "1,\"h/a.csv?…\",3"),
+            ("why? a = b?, ?=c", "why? a = b?, ?=c"),
             ("https://a?1 http://b?2", "https://a?… http://b?…"),
         ] {
             assert_eq!(super::redacted(record), shown, "{record}");

@@ -9,6 +9,7 @@ use std::{
 use redledger::error::FetchKind;
 
 use super::{assert_whole, config, csv, drain, fetcher, url};
+use crate::support::certificate;
 
 struct TlsServer {
     child: Child,
@@ -22,33 +23,10 @@ impl Drop for TlsServer {
     }
 }
 
-fn openssl(folder: &Path, arguments: &str) -> bool {
-    Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 /// A private authority (`ca.pem`) and a server of its for 127.0.0.1 that serves the files of `folder`,
 /// each a whole response.
 async fn start(folder: &Path) -> Option<TlsServer> {
-    let made = openssl(
-        folder,
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-authority",
-    ) && openssl(
-        folder,
-        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=test-server",
-    ) && {
-        std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").expect("to write");
-        openssl(
-            folder,
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
-        )
-    };
-    if !made {
+    if !certificate::make(folder) {
         return None;
     }
     let port = std::net::TcpListener::bind("127.0.0.1:0")

@@ -1,5 +1,6 @@
 //! What integration tests share.
 
+pub(crate) mod certificate;
 pub(crate) mod pace;
 pub(crate) mod program;
 pub(crate) mod random;
