@@ -518,19 +518,26 @@ impl Contracts {
     /// # Errors
     /// [`Error::Announcement`] that names the candidates and what each lacks, when none or several fit.
     pub fn detect(&self, origin: &str, header: &[String]) -> Result<&Arc<Contract>> {
+        self.detect_split(origin, header, |_| header.to_vec())
+    }
+
+    /// The same for a file, whose header each contract splits by its own delimiter: `split` does that, and
+    /// `header` is what to show.
+    ///
+    /// # Errors
+    /// As [`Contracts::detect`].
+    pub fn detect_split(
+        &self,
+        origin: &str,
+        header: &[String],
+        split: impl Fn(u8) -> Vec<String>,
+    ) -> Result<&Arc<Contract>> {
         let candidates: Vec<_> = self
             .iter()
             .filter(|contract| contract.parent.is_none())
-            .map(|contract| match header {
-                // The header was split at commas; a contract with another delimiter reads it differently.
-                [whole] if contract.csv.delimiter != b',' => {
-                    let cells: Vec<String> = whole
-                        .split(char::from(contract.csv.delimiter))
-                        .map(str::to_owned)
-                        .collect();
-                    (contract, contract.missing_from(&cells))
-                }
-                _ => (contract, contract.missing_from(header)),
+            .map(|contract| {
+                let header = split(contract.csv.delimiter);
+                (contract, contract.missing_from(&header))
             })
             .collect();
         let fitting: Vec<_> = candidates

@@ -11,15 +11,25 @@ use duckdb::{
 
 pub use self::queries::{
     BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
-    rejections, rejections_by_code, revisions,
+    rejections, rejections_by_code, revisions, rows_rejected,
 };
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
 };
 
+/// The dataset of a batch of which nothing has arrived that shows it.
+pub const UNKNOWN_DATASET: &str = "";
+
+/// A table's name, comment and columns: name, type, comment.
+type TableText = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str, &'static str)],
+);
+
 /// Tables with their columns, types and comments.
-const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
+const TABLES: &[TableText] = &[
     (
         "batch",
         "One row a revision of a batch. For bills it covers the bill lines too",
@@ -27,7 +37,7 @@ const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
             (
                 "dataset",
                 "VARCHAR",
-                "Dataset, which is also the table's name",
+                "Dataset, which is also the table's name; empty while nothing delivered shows which it is",
             ),
             ("batch_no", "VARCHAR", "Batch number as announced"),
             (
@@ -48,7 +58,7 @@ const TABLES: &[(&str, &str, &[(&str, &str, &str)])] = &[
             (
                 "rows_read",
                 "BIGINT",
-                "Rows delivered; always rows_loaded + rows_rejected",
+                "Rows delivered; of a loaded batch always rows_loaded + rows_rejected",
             ),
             ("rows_loaded", "BIGINT", "Rows in the table"),
             (
@@ -330,6 +340,8 @@ pub struct Control {
 pub struct Standing {
     /// The loaded revision and its content hash.
     pub loaded: Option<(i32, String)>,
+    /// Rows that it rejected.
+    pub loaded_rejected: u64,
     /// The revision that the next content gets.
     pub next_revision: i32,
     /// Whether an attempt that is not loaded stands in the ledger.
@@ -419,9 +431,10 @@ fn count(rows: u64) -> i64 {
 pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Result<Standing> {
     let loaded = connection
         .query_row(
-            "SELECT revision, content_hash FROM redledger.batch WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
+            "SELECT revision, content_hash, rows_rejected FROM redledger.batch \
+             WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
             [dataset, batch_no],
-            |row| Ok((row.get::<_, i32>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)),
         )
         .optional()
         .map_err(Error::database("read the ledger"))?;
@@ -429,13 +442,15 @@ pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Resul
         .query_row(
             "SELECT coalesce(max(revision) FILTER (WHERE state IN ('loaded', 'superseded')), 0), \
              coalesce(bool_or(state NOT IN ('loaded', 'superseded')), false) \
-             FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
-            [dataset, batch_no],
+             FROM redledger.batch WHERE dataset IN (?, ?) AND batch_no = ?",
+            [dataset, UNKNOWN_DATASET, batch_no],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("read the ledger"))?;
+    let (loaded, rejected) = loaded.unzip();
     Ok(Standing {
         loaded,
+        loaded_rejected: rejected.unwrap_or_default().unsigned_abs(),
         next_revision: last + 1,
         pending,
     })
@@ -455,8 +470,8 @@ pub fn next_file_id(connection: &Connection) -> Result<i64> {
         .map_err(Error::database("read the ledger"))
 }
 
-/// Removes what earlier attempts at `revision` and beyond have left. `datasets` are the batch's own and,
-/// where its rows name further files, those files' dataset.
+/// Removes what earlier attempts at `revision` and beyond have left, and those that never learned the
+/// dataset. `datasets` are the batch's own and, where its rows name further files, those files' dataset.
 ///
 /// # Errors
 /// [`Error::Database`] if the engine fails.
@@ -476,6 +491,12 @@ pub fn forget_attempts(
                 .map_err(Error::database("write the ledger"))?;
         }
     }
+    connection
+        .execute(
+            "DELETE FROM redledger.batch WHERE dataset = ? AND batch_no = ?",
+            [UNKNOWN_DATASET, batch_no],
+        )
+        .map_err(Error::database("write the ledger"))?;
     Ok(())
 }
 

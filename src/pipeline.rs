@@ -1,38 +1,34 @@
-//! The order of the stages: the only file that knows it.
+//! The order of the stages: the only room that knows it.
 //!
 //! One batch is one transaction. The async half (see `feed`) opens files and sends chunks; this thread
 //! runs the `INSERT` that takes them off the channel, then checks keys and controls, writes the ledger and
-//! commits. Whatever fails rolls everything back; why it failed is then written in a second transaction.
+//! commits (see `loading`). Whatever fails rolls everything back; why it failed is then written in a second
+//! transaction.
 
 mod attempt;
 mod feed;
+mod loading;
 
 use std::sync::Arc;
-
-use tokio::sync::mpsc;
 
 pub use self::feed::{FileSource, Progress};
 use self::{
     attempt::{Attempt, Verdict},
-    feed::{FedFile, Feeding, HeadedFile, Job},
+    feed::Feeding,
+    loading::Loading,
 };
 use crate::{
     archive::Archive,
     batch_no::BatchNo,
     config::Config,
-    contract::{Contract, Contracts, Field},
+    contract::{Contract, Contracts},
     error::{Error, ExitStatus, FailedState, FetchKind, Result},
     hook::{self, ListRow},
     ledger::{self, Difference, State},
-    load::{BatchTransaction, Warehouse},
-    rejection::Rejection,
-    scan::{Counts, FollowUp, Scan, ScanFile, ScanParts},
+    load::Warehouse,
     source::Fetcher,
-    source_url::{SourceUrl, redacted},
+    source_url::SourceUrl,
 };
-
-/// Chunks on their way; a few let reader and scan run evenly, more only hold memory.
-const CHUNKS_ON_THE_WAY: usize = 8;
 
 /// What is to be loaded.
 #[derive(Debug, Clone)]
@@ -212,6 +208,15 @@ impl<'a> Pipeline<'a> {
         attempt: &mut Attempt,
     ) -> Result<Verdict> {
         attempt.dataset = source.dataset.clone();
+        if let BatchContent::Rows(rows) = &source.content
+            && rows.is_empty()
+            && attempt.dataset.is_none()
+            && source.missing.is_none()
+            && source.total.unwrap_or_default() == 0
+        {
+            attempt.note_empty();
+            return Ok(Verdict::Unchanged);
+        }
         if attempt.dataset.is_none() && matches!(source.content, BatchContent::Rows(_)) {
             attempt.dataset = Some(Arc::clone(self.contracts.detect(&source.origin, columns)?));
         }
@@ -226,7 +231,12 @@ impl<'a> Pipeline<'a> {
                 .runtime
                 .block_on(self.feeding.head(first, attempt.dataset.as_deref()))?;
             if attempt.dataset.is_none() {
-                let contract = self.contracts.detect(file.origin(), &file.header().cells)?;
+                let header = file.header();
+                let contract =
+                    self.contracts
+                        .detect_split(file.origin(), &header.cells, |delimiter| {
+                            header.split(delimiter)
+                        })?;
                 attempt.dataset = Some(Arc::clone(contract));
                 // Another delimiter or encoding than the defaults: read the header again as it says.
                 if contract.csv.delimiter == b',' && contract.csv.encoding.is_none() {
@@ -277,56 +287,49 @@ impl<'a> Pipeline<'a> {
         verdict: Verdict,
     ) -> Result<Outcome> {
         let mut written = matches!(verdict, Verdict::Loaded);
-        if let Some(contract) = attempt.dataset.clone() {
-            let child = self.contracts.child_of(contract.name.as_str());
-            let datasets: Vec<&str> = std::iter::once(contract.name.as_str())
-                .chain(child.map(|child| child.name.as_str()))
-                .collect();
-            match &verdict {
-                Verdict::Loaded => {}
-                Verdict::Unchanged if !attempt.standing.pending => {}
-                Verdict::Unchanged => {
-                    let transaction = warehouse.begin()?;
-                    let connection = transaction.connection();
-                    let revision = attempt.standing.next_revision;
-                    ledger::forget_attempts(
-                        connection,
-                        &datasets,
-                        source.batch_no.as_str(),
-                        revision,
-                    )?;
-                    transaction.commit()?;
-                    written = true;
+        let batch_no = source.batch_no.as_str();
+        let own = attempt.dataset.clone();
+        let own = own
+            .as_ref()
+            .map_or(ledger::UNKNOWN_DATASET, |contract| contract.name.as_str());
+        let child = self.contracts.child_of(own);
+        let datasets: Vec<&str> = std::iter::once(own)
+            .chain(child.map(|child| child.name.as_str()))
+            .collect();
+        match &verdict {
+            Verdict::Loaded => {}
+            Verdict::Unchanged if !attempt.standing.pending => {}
+            Verdict::Unchanged => {
+                let transaction = warehouse.begin()?;
+                let connection = transaction.connection();
+                let revision = attempt.standing.next_revision;
+                ledger::forget_attempts(connection, &datasets, batch_no, revision)?;
+                transaction.commit()?;
+                written = true;
+            }
+            // Nobody knows what to load: that is for who made the call, not for the books.
+            Verdict::NotLoaded {
+                exit: ExitStatus::Fault,
+                ..
+            } if attempt.dataset.is_none() => {}
+            Verdict::NotLoaded { .. } => {
+                if attempt.standing.next_revision == 0 {
+                    attempt.standing = ledger::standing(warehouse.connection(), own, batch_no)?;
                 }
-                Verdict::NotLoaded { .. } => {
-                    if attempt.standing.next_revision == 0 {
-                        let connection = warehouse.connection();
-                        attempt.standing = ledger::standing(
-                            connection,
-                            contract.name.as_str(),
-                            source.batch_no.as_str(),
-                        )?;
-                    }
-                    let transaction = warehouse.begin()?;
-                    let entry = attempt.entry(source, &verdict, &self.run_id);
-                    let connection = transaction.connection();
-                    ledger::forget_attempts(
-                        connection,
-                        &datasets,
-                        source.batch_no.as_str(),
-                        entry.revision,
-                    )?;
-                    let kept = attempt.as_not_loaded();
-                    ledger::record(
-                        connection,
-                        &entry,
-                        &kept,
-                        &attempt.rejections,
-                        &attempt.controls,
-                    )?;
-                    transaction.commit()?;
-                    written = true;
-                }
+                let transaction = warehouse.begin()?;
+                let entry = attempt.entry(source, &verdict, &self.run_id);
+                let connection = transaction.connection();
+                ledger::forget_attempts(connection, &datasets, batch_no, entry.revision)?;
+                let kept = attempt.as_not_loaded();
+                ledger::record(
+                    connection,
+                    &entry,
+                    &kept,
+                    &attempt.rejections,
+                    &attempt.controls,
+                )?;
+                transaction.commit()?;
+                written = true;
             }
         }
         Ok(attempt.outcome(source, verdict, written))
@@ -347,328 +350,6 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn config(&self) -> &Config {
         self.config
-    }
-}
-
-/// A batch's transaction under way.
-struct Loading<'l> {
-    pipeline: &'l Pipeline<'l>,
-    transaction: &'l BatchTransaction<'l>,
-    threads: usize,
-    source: &'l BatchSource,
-}
-
-impl Loading<'_> {
-    /// Everything between BEGIN and COMMIT.
-    fn run(
-        &self,
-        contract: &Arc<Contract>,
-        child: Option<&Arc<Contract>>,
-        columns: &[String],
-        headed: Option<HeadedFile>,
-        attempt: &mut Attempt,
-    ) -> Result<Verdict> {
-        let source = self.source;
-        let batch_no = source.batch_no.as_str();
-        let (scan, fed) = self.insert_batch(contract, child, columns, headed, attempt)?;
-        let lines_from = attempt.first_file + fed.len() as i64;
-        let mut repeated = self
-            .transaction
-            .reject_repeated_keys(contract, attempt.first_file)?;
-        self.restore_records(contract, &fed, &mut repeated.kept)?;
-        let any_repeated = !repeated.by_file.is_empty();
-        attempt.add(contract, fed, repeated);
-
-        if let Some(total) = source.total {
-            attempt.controls.push(crate::load::control(
-                "hook total = rows read",
-                total,
-                attempt.own_read(),
-            ));
-            if attempt.own_read() != total {
-                return Ok(attempt.wrong_total(total, source.pages_incomplete));
-            }
-        }
-        if let Some(verdict) = attempt.too_many_rejected(contract) {
-            return Ok(verdict);
-        }
-        let totals = self.transaction.totals(contract, attempt.first_file)?;
-        if let Some(verdict) = attempt.check_totals(contract, totals)? {
-            return Ok(verdict);
-        }
-
-        if let Some(child) = child {
-            let mut follow_ups = scan.take_follow_ups();
-            if any_repeated {
-                let standing = self
-                    .transaction
-                    .rows_standing(contract, attempt.first_file)?;
-                follow_ups
-                    .retain(|follow_up| standing.contains(&(follow_up.file_id, follow_up.line)));
-            }
-            follow_ups.sort_by_key(|follow_up| (follow_up.file_id, follow_up.line));
-            let fed = self.insert_lines(child, contract, follow_ups, lines_from, attempt)?;
-            if let Some(verdict) = attempt.wrong_line_totals(&fed) {
-                attempt.add(child, fed, Default::default());
-                return Ok(verdict);
-            }
-            let mut repeated = self.transaction.reject_repeated_keys(child, lines_from)?;
-            self.restore_records(child, &fed, &mut repeated.kept)?;
-            attempt.add(child, fed, repeated);
-            if let Some(verdict) = attempt.too_many_rejected(child) {
-                return Ok(verdict);
-            }
-            let totals = self.transaction.totals(child, lines_from)?;
-            if let Some(verdict) = attempt.check_totals(child, totals)? {
-                return Ok(verdict);
-            }
-        }
-        attempt.note_figures();
-
-        let hash = attempt.content_hash();
-        if attempt
-            .standing
-            .loaded
-            .as_ref()
-            .is_some_and(|(_, loaded)| *loaded == hash)
-        {
-            return Ok(Verdict::Unchanged);
-        }
-        for contract in std::iter::once(contract).chain(child) {
-            if attempt.standing.loaded.is_some() {
-                attempt.add_difference(self.transaction.difference(
-                    contract,
-                    batch_no,
-                    attempt.first_file,
-                )?);
-                self.transaction
-                    .delete_before(contract, batch_no, attempt.first_file)?;
-            }
-        }
-        let datasets: Vec<&str> = std::iter::once(contract)
-            .chain(child)
-            .map(|contract| contract.name.as_str())
-            .collect();
-        let connection = self.transaction.connection();
-        ledger::forget_attempts(
-            connection,
-            &datasets,
-            batch_no,
-            attempt.standing.next_revision,
-        )?;
-        ledger::supersede(connection, contract.name.as_str(), batch_no)?;
-        let entry = attempt.entry(source, &Verdict::Loaded, &self.pipeline.run_id);
-        ledger::record(
-            connection,
-            &entry,
-            &attempt.files,
-            &attempt.rejections,
-            &attempt.controls,
-        )?;
-        Ok(Verdict::Loaded)
-    }
-
-    fn insert_batch(
-        &self,
-        contract: &Arc<Contract>,
-        child: Option<&Arc<Contract>>,
-        columns: &[String],
-        mut headed: Option<HeadedFile>,
-        attempt: &Attempt,
-    ) -> Result<(Arc<Scan>, Vec<FedFile>)> {
-        let (sender, receiver) = mpsc::channel(CHUNKS_ON_THE_WAY);
-        let scan = Arc::new(Scan::new(ScanParts {
-            contract,
-            inherited: Vec::new(),
-            child: child.map(Arc::as_ref),
-            receiver,
-            rejections: Arc::clone(&attempt.log),
-            threads: self.threads,
-            expected_rows: self.source.total,
-        }));
-        let feeding = self.pipeline.feeding.clone();
-        let fed = match &self.source.content {
-            BatchContent::Files(files) => {
-                let jobs = files
-                    .iter()
-                    .zip(attempt.first_file..)
-                    .map(|(file, file_id)| Job {
-                        file_id,
-                        source: file.clone(),
-                        headed: headed.take(),
-                        expected_rows: self.source.total,
-                        inherited: Vec::new(),
-                    })
-                    .collect();
-                self.insert(
-                    contract,
-                    &scan,
-                    feeding.feed(
-                        jobs,
-                        self.source.batch_no.clone(),
-                        Arc::clone(contract),
-                        Arc::clone(&scan),
-                        sender,
-                    ),
-                )?
-            }
-            BatchContent::Rows(rows) => {
-                let layout = if rows.is_empty() {
-                    // Nothing to lay out: an announced batch of no rows.
-                    crate::contract::Layout {
-                        fields: vec![None; contract.fields.len()],
-                        rest: vec![],
-                        header: vec![],
-                    }
-                } else {
-                    contract.layout(&self.source.origin, columns)?
-                };
-                let scanned = Arc::new(ScanFile {
-                    file_id: attempt.first_file,
-                    layout,
-                    inherited: Vec::new(),
-                    counts: Counts::default(),
-                });
-                let feed = feeding.feed_rows(
-                    Arc::clone(rows),
-                    columns.to_vec(),
-                    scanned,
-                    self.source.origin.clone(),
-                    self.source.batch_no.clone(),
-                    Arc::clone(contract),
-                    Arc::clone(&scan),
-                    sender,
-                );
-                self.insert(contract, &scan, feed)?
-            }
-        };
-        Ok((scan, fed))
-    }
-
-    fn insert_lines(
-        &self,
-        child: &Arc<Contract>,
-        parent: &Contract,
-        follow_ups: Vec<FollowUp>,
-        first_file: i64,
-        attempt: &Attempt,
-    ) -> Result<Vec<FedFile>> {
-        let of = child
-            .parent
-            .as_ref()
-            .ok_or_else(|| Error::Internal("a child without a parent".into()))?;
-        let inherited: Vec<(Field, String)> = of
-            .inherit
-            .iter()
-            .filter_map(|inherit| {
-                let field = parent
-                    .field_index(&inherit.field)
-                    .map(|index| parent.fields[index].clone())?;
-                Some((field, inherit.column.to_string()))
-            })
-            .collect();
-        self.pipeline.feeding.progress.files.1.fetch_add(
-            follow_ups.len() as u64,
-            std::sync::atomic::Ordering::Relaxed,
-        );
-        let (sender, receiver) = mpsc::channel(CHUNKS_ON_THE_WAY);
-        let scan = Arc::new(Scan::new(ScanParts {
-            contract: child,
-            inherited,
-            child: None,
-            receiver,
-            rejections: Arc::clone(&attempt.log),
-            threads: self.threads,
-            expected_rows: follow_ups.iter().map(|follow_up| follow_up.rows).sum(),
-        }));
-        let jobs = follow_ups
-            .into_iter()
-            .zip(first_file..)
-            .map(|(follow_up, file_id)| {
-                let url = SourceUrl::parse(&follow_up.url).map_err(|message| Error::File {
-                    origin: self.source.origin.clone(),
-                    message: format!("line {}: `{}`: {message}", follow_up.line, of.url_field),
-                    hint: None,
-                })?;
-                Ok(Job {
-                    file_id,
-                    source: FileSource::Url(url),
-                    headed: None,
-                    expected_rows: follow_up.rows,
-                    inherited: follow_up.inherited,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let feeding = self.pipeline.feeding.clone();
-        self.insert(
-            child,
-            &scan,
-            feeding.feed(
-                jobs,
-                self.source.batch_no.clone(),
-                Arc::clone(child),
-                Arc::clone(&scan),
-                sender,
-            ),
-        )
-    }
-
-    /// Gives rows that were taken out after they were loaded their delivered text back.
-    fn restore_records(
-        &self,
-        contract: &Contract,
-        fed: &[FedFile],
-        rejections: &mut [Rejection],
-    ) -> Result<()> {
-        if let BatchContent::Rows(rows) = &self.source.content {
-            for rejection in rejections {
-                let position = usize::try_from(rejection.line).unwrap_or_default();
-                if let Some(row) = position.checked_sub(1).and_then(|index| rows.get(index)) {
-                    rejection.record = redacted(&row.json).into_owned();
-                }
-            }
-            return Ok(());
-        }
-        for file in fed {
-            let of_file: Vec<&mut Rejection> = rejections
-                .iter_mut()
-                .filter(|rejection| rejection.file_id == file.scanned.file_id)
-                .collect();
-            if let Some(path) = file.archive_path.as_ref().filter(|_| !of_file.is_empty()) {
-                let path = self.pipeline.config.data_dir.join(path);
-                let read = self
-                    .pipeline
-                    .feeding
-                    .reread(&path, contract, file.encoding, of_file);
-                self.pipeline.runtime.block_on(read)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the insert on this thread while `feed` runs on the runtime's.
-    fn insert(
-        &self,
-        contract: &Contract,
-        scan: &Arc<Scan>,
-        feed: impl Future<Output = Result<Vec<FedFile>>> + Send + 'static,
-    ) -> Result<Vec<FedFile>> {
-        let feed = self.pipeline.runtime.spawn(feed);
-        let inserted = self
-            .transaction
-            .insert(contract, scan, self.source.batch_no.as_str());
-        let fed = self
-            .pipeline
-            .runtime
-            .block_on(feed)
-            .map_err(|error| Error::Internal(format!("a reading task: {error}")))?;
-        match (fed, inserted) {
-            // The insert failed by itself; the feed only noticed that nobody listens any more.
-            (Err(Error::Internal(_)), Err(error)) => Err(error),
-            (Err(error), _) => Err(error),
-            (Ok(_), Err(error)) => Err(error),
-            (Ok(fed), Ok(_)) => Ok(fed),
-        }
     }
 }
 

@@ -99,6 +99,7 @@ impl Staging {
         if exists {
             check_magic(live)?;
         }
+        check_no_wal(live)?;
         match mode {
             WarehouseMode::InPlace if exists => {
                 return Ok(Self {
@@ -108,7 +109,6 @@ impl Staging {
             }
             _ => {}
         }
-        check_no_wal(live)?;
         let next = beside(live, ".next");
         for leftover in [next.clone(), beside(&next, ".wal")] {
             if leftover.exists() {

@@ -58,6 +58,23 @@ pub struct Header {
     pub raw: String,
 }
 
+impl Header {
+    /// Its cells as another delimiter splits it, trimmed.
+    #[must_use]
+    pub fn split(&self, delimiter: u8) -> Vec<String> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .delimiter(delimiter)
+            .from_reader(self.raw.as_bytes());
+        let record = reader.records().next().and_then(Result::ok);
+        record
+            .unwrap_or_default()
+            .iter()
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    }
+}
+
 /// Reads records of one file.
 pub struct RecordReader<S> {
     csv: AsyncReader<Window<S>>,

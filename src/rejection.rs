@@ -2,6 +2,9 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+/// Most rejections of one file that the ledger keeps; it counts all.
+pub const KEPT_PER_FILE: u64 = 10_000;
+
 /// Why a row was rejected. The texts are part of the public interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectionCode {

@@ -326,6 +326,11 @@ impl Scan {
     fn write_rest(&self, cells: &Cells<'_>, output: &Columns<'_>, faults: &mut Vec<Fault>) {
         let rest = &cells.file.layout.rest;
         let mut maps = output.maps(self.columns.len());
+        if rest.is_empty() {
+            maps.set_all_null(cells.rows.len());
+            maps.finish();
+            return;
+        }
         maps.reserve(rest.len() * cells.rows.len());
         for (at, row) in cells.rows.iter().enumerate() {
             let record = &cells.chunk.records[*row as usize];

@@ -64,8 +64,10 @@ enum Child {
 /// Who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Contestant {
-    /// `redledger ingest`, default settings.
+    /// `redledger ingest` without its archive, which no rival keeps either.
     Redledger,
+    /// `redledger ingest`, default settings: it keeps the file, compressed, while it loads it.
+    RedledgerArchiving,
     /// (a) One INSERT … SELECT from read_csv with equal validation and lineage.
     OnePass,
     /// (a) without line numbers, which SQL can only count on one thread.
@@ -81,7 +83,7 @@ enum Contestant {
 impl Contestant {
     fn baseline(self) -> Option<Baseline> {
         match self {
-            Self::Redledger => None,
+            Self::Redledger | Self::RedledgerArchiving => None,
             Self::OnePass => Some(Baseline::OnePass),
             Self::OnePassWithoutLines => Some(Baseline::OnePassWithoutLines),
             Self::Staging => Some(Baseline::Staging),
@@ -92,7 +94,8 @@ impl Contestant {
 
     fn label(self) -> &'static str {
         match self {
-            Self::Redledger => "redledger ingest",
+            Self::Redledger => "redledger ingest, no archive",
+            Self::RedledgerArchiving => "redledger ingest",
             Self::OnePass => "(a) one-pass SQL",
             Self::OnePassWithoutLines => "(a') the same, no line numbers",
             Self::Staging => "(b) staging table SQL",
@@ -171,9 +174,11 @@ fn compare(arguments: &Arguments, folder: &Path, rows: u64) -> Result<()> {
 fn run(contestant: Contestant, csv: &Path, folder: &Path) -> Result<Measured> {
     let work = tempfile::tempdir_in(folder)?;
     let database = work.path().join("warehouse.duckdb");
+    let archiving = contestant == Contestant::RedledgerArchiving;
     let measured = match contestant.baseline() {
         None => process::measure(
             std::process::Command::new(env!("CARGO_BIN_EXE_redledger"))
+                .env("REDLEDGER_ARCHIVE__KEEP", archiving.to_string())
                 .args(["--data-dir".as_ref(), work.path()])
                 .arg("ingest")
                 .arg(csv)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Context,
-    output::{self, counted, say},
+    output::{self, say},
 };
 use crate::{
     cli::{Settings, SettingsFormat},
@@ -62,11 +62,7 @@ fn check(context: &Context, file: Option<&Path>) -> Result<()> {
     if let Some(directory) = config.datasets_dir() {
         say!("contracts  shipped, then {}", directory.display());
     }
-    say!(
-        "{}   {}",
-        counted(names.len() as u64, "dataset"),
-        names.join(", ")
-    );
+    say!("datasets   {}: {}", names.len(), names.join(", "));
     say!("OK");
     Ok(())
 }

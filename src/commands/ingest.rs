@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let dataset = arguments
         .dataset
         .as_deref()
-        .map(|name| context.contracts.require(name).cloned())
+        .map(|name| announced_dataset(context, name))
         .transpose()?;
     let batch_no = match &arguments.batch_no {
         Some(text) => Some(
@@ -101,8 +101,23 @@ pub(super) fn dataset_of(
     }
     let configured = event_type.and_then(|event| context.config.hook.events.get(event));
     configured
-        .map(|name| context.contracts.require(name).cloned())
+        .map(|name| announced_dataset(context, name))
         .transpose()
+}
+
+/// The contract of `name`, if batches of it are announced by themselves.
+fn announced_dataset(context: &Context, name: &str) -> Result<Arc<Contract>> {
+    let contract = context.contracts.require(name)?;
+    match &contract.parent {
+        None => Ok(Arc::clone(contract)),
+        Some(parent) => Err(Error::Usage {
+            message: format!(
+                "`{name}` has no batches of its own: rows of `{}` name its files",
+                parent.dataset
+            ),
+            hint: Some(format!("ingest the batch of `{}`", parent.dataset)),
+        }),
+    }
 }
 
 fn numbered(

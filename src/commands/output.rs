@@ -167,14 +167,35 @@ fn on_one_line(text: &str) -> String {
     line
 }
 
-/// The first characters of `text`, with `…` where something was left out.
+/// As much of `text` as `most` places of a line hold, with `…` where something was left out.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     let line = on_one_line(text);
-    if line.chars().count() <= most {
+    if width(&line) <= most {
         return line;
     }
-    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
+    let mut room = most.saturating_sub(1);
+    let fits = |c: &char| {
+        let places = places(*c);
+        let fits = places <= room;
+        room = if fits { room - places } else { 0 };
+        fits
+    };
+    let kept: String = line.chars().take_while(fits).collect();
     format!("{kept}…")
+}
+
+/// Places that `text` takes on a line.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(places).sum()
+}
+
+/// East Asian characters take two; so do all above them here, which is at worst too careful.
+fn places(c: char) -> usize {
+    if u32::from(c) < 0x1100 || c == '…' {
+        1
+    } else {
+        2
+    }
 }
 
 /// Characters in a line of the terminal; `None` when stdout is none.
@@ -241,6 +262,8 @@ mod tests {
     fn shortened_text_stays_on_its_line_and_does_not_command_the_terminal() {
         assert_eq!(shortened("a\nb", 10), "a\\nb");
         assert_eq!(shortened("\u{1b}[31m", 20), "\\u{1b}[31m");
-        assert_eq!(shortened("余额余额余额", 4), "余额余…");
+        assert_eq!(shortened("余额余额余额", 7), "余额余…");
+        assert_eq!(shortened("余额余额余额", 8), "余额余…");
+        assert_eq!(shortened("余额余额余额", 12), "余额余额余额");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Context,
-    output::{Table, counted, say, shortened, terminal_width},
+    output::{Table, counted, say, shortened, terminal_width, width},
 };
 use crate::{
     cli::{ReadingFormat, Rejections},
@@ -61,6 +61,10 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     finish(&found, format, arguments)?;
     let all: u64 = codes.iter().map(|(_, rows)| rows).sum();
     let shown = found.len() as u64;
+    let rejected = match filter.code {
+        None => ledger::rows_rejected(&connection, &filter, &children)?,
+        Some(_) => all,
+    };
     let more = (shown < all)
         .then(|| format!("{shown} of {all} rejected rows shown; --limit {all} shows all of them"));
     if format != ReadingFormat::Table {
@@ -81,6 +85,9 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     summary.print(format)?;
     say!("");
     say!("{}", more.unwrap_or_else(|| counted(all, "rejected row")));
+    if rejected > all {
+        say!("{rejected} rows were rejected; of each file the first 10,000 are kept");
+    }
     Ok(ExitStatus::Success)
 }
 
@@ -180,7 +187,7 @@ fn short(found: &[RejectionRecord], arguments: &Rejections) -> Table {
         .filter(|(_, name)| !left_out.contains(name))
         .map(|(index, name)| {
             let widest = rows.iter().map(|row| match &row[index] {
-                Value::String(text) => text.chars().count(),
+                Value::String(text) => width(text),
                 Value::Null => 0,
                 other => other.to_string().len(),
             });

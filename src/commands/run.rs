@@ -28,6 +28,9 @@ struct Waiting {
     files: Vec<PathBuf>,
 }
 
+/// An announcement that can't be understood, and why.
+type Bad = (PathBuf, String);
+
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
     let inbox = Inbox::new(&context.config.data_dir);
@@ -64,7 +67,7 @@ fn understand(
     context: &Context,
     paths: &[PathBuf],
     session: &mut LoadSession<'_>,
-) -> Result<(Vec<Waiting>, Vec<(PathBuf, String)>)> {
+) -> Result<(Vec<Waiting>, Vec<Bad>)> {
     let mut announcements = Vec::new();
     let mut by_origin: HashMap<String, PathBuf> = HashMap::new();
     let mut bad = Vec::new();
@@ -181,7 +184,7 @@ fn forget_old(folder: &Path, keep: std::time::Duration) {
     }
 }
 
-fn show(waiting: &[Waiting], bad: &[(PathBuf, String)], format: DoingFormat) -> Result<ExitStatus> {
+fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitStatus> {
     let mut table = Table::new(&["batch", "dataset", "would", "from"]);
     for batch in waiting {
         let source = &batch.source;

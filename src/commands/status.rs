@@ -88,7 +88,7 @@ fn all(
     {
         table.push([
             entry.batch_no.clone().into(),
-            entry.dataset.clone().into(),
+            dataset_shown(&entry.dataset).into(),
             entry.state.as_str().into(),
             entry.revision.into(),
             entry.rows_loaded.into(),
@@ -103,6 +103,15 @@ fn all(
     }
     say!("{}", summary(&batches));
     Ok(())
+}
+
+/// The dataset, or a mark for a batch of which nothing has arrived that shows it.
+fn dataset_shown(dataset: &str) -> &str {
+    if dataset == ledger::UNKNOWN_DATASET {
+        "?"
+    } else {
+        dataset
+    }
 }
 
 /// Whether somebody or a later run has something to do about it.
@@ -315,7 +324,7 @@ fn describe(revisions: &[BatchRecord], details: &Details) -> Result<()> {
     say!(
         "{}  {}  {}, {}",
         entry.batch_no,
-        entry.dataset,
+        dataset_shown(&entry.dataset),
         entry.state.as_str(),
         age(latest.written_at, now)
     );

@@ -570,7 +570,7 @@ mod tests {
             let straight: Vec<_> = (0..parsed.len()).filter(kept).map(|index| parsed[index].clone()).collect();
             let shuffled: Vec<_> = order.iter().copied().filter(kept).map(|index| parsed[index].clone()).collect();
             let batches = |announcements| -> Vec<Batch> {
-                assemble(announcements).into_iter().map(|batch| batch.expect("a batch")).collect()
+                assemble(announcements).into_iter().map(|batch| batch.batch.expect("a batch")).collect()
             };
             let straight = batches(straight);
             prop_assert!(straight.len() <= 1);

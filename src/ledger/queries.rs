@@ -264,7 +264,7 @@ pub fn rejections(
     children: &[(&str, &str)],
     limit: u64,
 ) -> Result<Vec<RejectionRecord>> {
-    let (matching, parameters) = matching(filter, children);
+    let (matching, parameters) = matching("rejection", filter, children);
     let sql = format!(
         "SELECT dataset, batch_no, revision, file_id, url, line, byte_offset, field, code, message, record \
          FROM ({matching}) ORDER BY batch_no, dataset, file_id, line, byte_offset, code, field LIMIT {limit}"
@@ -295,7 +295,7 @@ pub fn rejections_by_code(
     filter: &RejectionFilter,
     children: &[(&str, &str)],
 ) -> Result<Vec<(String, u64)>> {
-    let (matching, parameters) = matching(filter, children);
+    let (matching, parameters) = matching("rejection", filter, children);
     let sql = format!(
         "SELECT code, count(*) FROM ({matching}) GROUP BY code ORDER BY count(*) DESC, code"
     );
@@ -304,8 +304,28 @@ pub fn rejections_by_code(
     })
 }
 
-/// The rejections of latest attempts that `filter` lets through, as SQL, and its parameters.
+/// How many rows latest attempts have rejected, kept or not, of the batch and dataset in `filter`.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn rows_rejected(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    children: &[(&str, &str)],
+) -> Result<u64> {
+    let filter = RejectionFilter {
+        code: None,
+        ..filter.clone()
+    };
+    let (matching, parameters) = matching("file", &filter, children);
+    let sql = format!("SELECT coalesce(sum(rows_rejected), 0)::BIGINT FROM ({matching})");
+    let rows = read(connection, &sql, &parameters, |row| count(row, 0))?;
+    Ok(rows.into_iter().flatten().sum())
+}
+
+/// The entries of latest attempts in `table` that `filter` lets through, as SQL, and its parameters.
 fn matching<'a>(
+    table: &str,
     filter: &'a RejectionFilter,
     children: &[(&'a str, &'a str)],
 ) -> (String, Vec<Option<&'a str>>) {
@@ -332,7 +352,7 @@ fn matching<'a>(
         }
     }
     let sql = format!(
-        "SELECT r.*, f.url FROM (SELECT *, {owner} AS owner FROM redledger.rejection r WHERE true{conditions}) r \
+        "SELECT r.*, f.url FROM (SELECT *, {owner} AS owner FROM redledger.{table} r WHERE true{conditions}) r \
          JOIN (SELECT dataset AS owner, batch_no, max(revision) AS revision FROM redledger.batch GROUP BY ALL) b \
          USING (owner, batch_no, revision) \
          LEFT JOIN redledger.file f ON f.file_id = r.file_id"

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     contract::Contract,
     error::{Error, ExitStatus, FailedState, Result},
-    ledger::{BatchEntry, Control, Difference, FileEntry, Standing},
+    ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
     load::{Repeated, Totals},
-    rejection::Rejection,
+    rejection::{KEPT_PER_FILE, Rejection},
     scan::RejectionLog,
 };
 
@@ -138,6 +138,13 @@ impl Attempt {
         }
         self.rejections.extend(self.log.take());
         self.rejections.extend(repeated.kept);
+        // Each source of rejections has kept that many.
+        let mut kept: HashMap<i64, u64> = HashMap::new();
+        self.rejections.retain(|rejection| {
+            let of_file = kept.entry(rejection.file_id).or_default();
+            *of_file += 1;
+            *of_file <= KEPT_PER_FILE
+        });
     }
 
     fn sum(&self, dataset: Option<&str>, of: impl Fn(&FileEntry) -> u64) -> u64 {
@@ -305,6 +312,19 @@ impl Attempt {
         difference.changed += more.changed;
     }
 
+    /// Whether every row is there already as it is, and none was rejected then or now.
+    pub(super) fn is_the_same_as_loaded(&self) -> bool {
+        self.difference == Some(Difference::default())
+            && self.sum(None, |file| file.rows_rejected) == 0
+            && self.standing.loaded_rejected == 0
+    }
+
+    /// Notes that there is nothing to load and nothing that says into what.
+    pub(super) fn note_empty(&mut self) {
+        self.notes
+            .push("the batch is empty and nothing says which dataset it is of".into());
+    }
+
     /// The files as they stand when nothing of them was loaded.
     pub(super) fn as_not_loaded(&self) -> Vec<FileEntry> {
         self.files
@@ -340,8 +360,9 @@ impl Attempt {
             dataset: self
                 .dataset
                 .as_ref()
-                .map(|contract| contract.name.to_string())
-                .unwrap_or_default(),
+                .map_or(ledger::UNKNOWN_DATASET.into(), |contract| {
+                    contract.name.to_string()
+                }),
             batch_no: source.batch_no.to_string(),
             revision: self.standing.next_revision,
             state,
@@ -371,7 +392,10 @@ impl Attempt {
                 ("loaded", ExitStatus::Attention, entry.message, None)
             }
             Verdict::Loaded => ("loaded", ExitStatus::Success, entry.message, None),
-            Verdict::Unchanged => ("unchanged", ExitStatus::Success, None, None),
+            Verdict::Unchanged => {
+                let note = entry.message.filter(|_| self.dataset.is_none());
+                ("unchanged", ExitStatus::Success, note, None)
+            }
             Verdict::NotLoaded {
                 state,
                 exit,

@@ -117,6 +117,14 @@ pub(super) struct Job {
     pub(super) inherited: Vec<Vec<u8>>,
 }
 
+/// Rows that came inside the announcement.
+pub(super) struct InlineList {
+    pub(super) rows: Arc<Vec<ListRow>>,
+    pub(super) columns: Vec<String>,
+    pub(super) scanned: Arc<ScanFile>,
+    pub(super) origin: String,
+}
+
 /// A file that was read to its end.
 #[derive(Debug)]
 pub(super) struct FedFile {
@@ -318,15 +326,18 @@ impl Feeding {
     /// Feeds the rows of an inline list, as a file that was never one.
     pub(super) async fn feed_rows(
         self,
-        rows: Arc<Vec<ListRow>>,
-        columns: Vec<String>,
-        scanned: Arc<ScanFile>,
-        origin: String,
+        list: InlineList,
         batch_no: BatchNo,
         contract: Arc<Contract>,
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
     ) -> Result<Vec<FedFile>> {
+        let InlineList {
+            rows,
+            columns,
+            scanned,
+            origin,
+        } = list;
         let tally = Tally::new(self.archive.as_ref());
         let mut position = 1;
         for part in rows.chunks(ROWS_PER_CHUNK) {

@@ -7,12 +7,10 @@ use std::{
 
 use crate::{
     reader::RecordMeta,
-    rejection::{CellFault, Rejection, raw_text},
+    rejection::{CellFault, KEPT_PER_FILE, Rejection, raw_text},
     source_url::redacted,
 };
 
-/// Rejections kept of one file.
-const KEPT_PER_FILE: u64 = 10_000;
 /// Text kept of one batch; a batch may name 100,000 files.
 const KEPT_BYTES: usize = 64 << 20;
 

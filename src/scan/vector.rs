@@ -287,6 +287,19 @@ impl Maps<'_> {
         self.reserved = pairs;
     }
 
+    /// Sets the first `rows` rows to NULL.
+    pub(super) fn set_all_null(&mut self, rows: usize) {
+        for row in 0..rows {
+            self.list.mark(row, false);
+            let nothing = ffi::duckdb_list_entry {
+                offset: 0,
+                length: 0,
+            };
+            // SAFETY: `mark` has checked the row; the vector stores list entries.
+            unsafe { self.entries.add(row).write(nothing) };
+        }
+    }
+
     /// Sets `row` to the pairs; none: NULL. Keys must differ within a row (MAP's own rule).
     pub(super) fn set<'t>(&mut self, row: usize, pairs: impl Iterator<Item = (&'t str, &'t str)>) {
         // SAFETY: a MAP's child is a struct of key and value. Taken anew each time, because reserving moves it.

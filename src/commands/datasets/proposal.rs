@@ -105,9 +105,7 @@ pub(super) fn toml(name: &Identifier, sample: &Sample, known: &Contracts) -> Res
         );
     }
     let _ = writeln!(text, "name = {}", quoted(name.as_str()));
-    if unique.is_empty() {
-        let _ = writeln!(text, "# primary_key = []");
-    } else {
+    if !unique.is_empty() {
         let _ = writeln!(
             text,
             "# Every row of the sample has its own value in: {}. Is that a rule?\n# primary_key = [{}]",
