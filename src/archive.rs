@@ -144,6 +144,20 @@ impl ArchiveWriter {
     }
 }
 
+impl Drop for ArchiveWriter {
+    fn drop(&mut self) {
+        // The temporary file goes with the thread's result, before the process can end.
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Large { pieces, thread } => {
+                drop(pieces);
+                drop(join(thread));
+            }
+            State::Broken(thread) => drop(join(thread)),
+            State::Small(_) | State::Taken => {}
+        }
+    }
+}
+
 impl Archive {
     fn temporary(&self) -> io::Result<NamedTempFile> {
         create_folder(&self.folder)?;
@@ -239,19 +253,8 @@ mod tests {
             .write(&Bytes::from(vec![b'x'; 3 * SMALL]))
             .expect("to write");
         drop(writer);
-        // The thread ends by itself and its temporary file with it.
-        let gone = || {
-            fs::read_dir(data_dir.path().join("archive"))
-                .expect("the folder")
-                .next()
-                .is_none()
-        };
-        for _ in 0..1000 {
-            if gone() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        panic!("a temporary file is left");
+        // At once: the process may end now.
+        let left = fs::read_dir(data_dir.path().join("archive")).expect("the folder");
+        assert_eq!(left.count(), 0, "a temporary file is left");
     }
 }
