@@ -5,7 +5,6 @@
 //! and renamed; it is named by its content, so the same content is kept once.
 
 use std::{
-    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::mpsc::{SyncSender, sync_channel},
@@ -17,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     batch_no::BatchNo,
+    durable::{create_private, sync_folder},
     error::{Error, Result},
 };
 
@@ -129,13 +129,11 @@ impl ArchiveWriter {
             State::Taken => Err(io::Error::other("already taken")),
         };
         let file = file.map_err(failed)?;
-        create_folder(&folder).map_err(failed)?;
+        create_private(&folder).map_err(failed)?;
         let path = folder.join(format!("{hash}.{extension}.zst"));
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
-        File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed)?;
+        sync_folder(&folder).map_err(failed)?;
         Ok(path
             .strip_prefix(&self.archive.data_dir)
             .unwrap_or(&path)
@@ -160,7 +158,7 @@ impl Drop for ArchiveWriter {
 
 impl Archive {
     fn temporary(&self) -> io::Result<NamedTempFile> {
-        create_folder(&self.folder)?;
+        create_private(&self.folder)?;
         tempfile::Builder::new()
             .prefix(".incoming-")
             .tempfile_in(&self.folder)
@@ -201,17 +199,10 @@ fn join(thread: JoinHandle<io::Result<NamedTempFile>>) -> io::Result<NamedTempFi
         .unwrap_or_else(|_| Err(io::Error::other("the archive's thread has panicked")))
 }
 
-/// Makes a folder that only this user reads: delivered bytes hold signed URLs.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     fn kept(pieces: &[Bytes]) -> (tempfile::TempDir, String) {

@@ -197,6 +197,7 @@ impl Field {
     /// Whether a header cell (trimmed) names this field.
     #[must_use]
     pub fn is_named(&self, header: &str) -> bool {
+        let header = header.trim().trim_start_matches('\u{feff}');
         *self.name == *header || self.aliases.iter().any(|alias| alias == header)
     }
 }
@@ -329,7 +330,6 @@ impl Contract {
     /// The index of the field that a header cell names.
     #[must_use]
     pub fn field_for_header(&self, header: &str) -> Option<usize> {
-        let header = header.trim().trim_start_matches('\u{feff}');
         self.fields.iter().position(|field| field.is_named(header))
     }
 
@@ -345,15 +345,9 @@ impl Contract {
     pub fn missing_from(&self, header: &[String]) -> Vec<&str> {
         self.fields
             .iter()
-            .filter(|field| {
-                field.required && !header.iter().any(|cell| self.is_cell_of(cell, field))
-            })
+            .filter(|field| field.required && !header.iter().any(|cell| field.is_named(cell)))
             .map(|field| &*field.name)
             .collect()
-    }
-
-    fn is_cell_of(&self, cell: &str, field: &Field) -> bool {
-        field.is_named(cell.trim().trim_start_matches('\u{feff}'))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -14,7 +14,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Result};
+use crate::{
+    durable::{create_private, sync_folder},
+    error::{Error, Result},
+};
 
 /// The inbox below `data_dir`.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Inbox {
         file.as_file().sync_all()?;
         let path = self.folder.join(format!("{received_at:020}-{hash}.json"));
         file.persist(path).map_err(|error| error.error)?;
-        File::open(&self.folder)?.sync_all()?;
+        sync_folder(&self.folder)?;
         if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
             known.insert(hash);
         }
@@ -115,7 +118,7 @@ impl Inbox {
                     .map_err(|error| error.error)?;
             }
             fs::rename(path, folder.join(name))?;
-            File::open(&folder)?.sync_all()
+            sync_folder(&folder)
         };
         move_it().map_err(Error::io("move out of the inbox", path))
     }
@@ -195,14 +198,6 @@ fn hash_of(body: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
-}
-
-fn create_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

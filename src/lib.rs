@@ -32,6 +32,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod contract;
+mod durable;
 pub mod error;
 pub mod hook;
 pub mod inbox;

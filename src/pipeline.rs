@@ -345,12 +345,6 @@ impl<'a> Pipeline<'a> {
             .runtime
             .block_on(self.feeding.fetcher.read_all(url, LARGEST))?)
     }
-
-    /// The settings it runs with.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        self.config
-    }
 }
 
 impl FailedState {

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     config::WarehouseMode,
+    durable::sync_folder,
     error::{Error, Result},
     warehouse_file::{beside, check_magic, check_no_wal},
 };
@@ -166,12 +167,10 @@ impl Staging {
 ///
 /// # Errors
 /// [`Error::Io`] when the folder can't be opened or synced.
-pub fn sync_folder_of(path: &Path) -> Result<()> {
+fn sync_folder_of(path: &Path) -> Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("fsync the folder", folder))
+    sync_folder(folder).map_err(Error::io("fsync the folder", folder))
 }
