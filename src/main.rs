@@ -9,6 +9,11 @@ use redledger::{
 };
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// For DuckDB as well (`override`): with glibc freed memory stays with the arena of the thread that had it, and
+/// 20 million rows peak about a fifth higher.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     set_up_logging(&cli.global);

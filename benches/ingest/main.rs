@@ -25,6 +25,10 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use self::{baselines::Baseline, process::Measured};
 
+/// The same as redledger's, for the baselines that run in this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Compares `redledger ingest` with SQL that does the same.
