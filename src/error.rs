@@ -233,6 +233,12 @@ pub enum Error {
         /// Who holds it, as it wrote itself down.
         holder: String,
     },
+    /// A signal asked the process to end before its work was done.
+    #[error("stopped by {by}")]
+    Stopped {
+        /// The signal's name.
+        by: &'static str,
+    },
     /// An invariant of this program broke: a defect, never the data's fault.
     #[error("internal error: {0}")]
     Internal(String),
@@ -271,7 +277,7 @@ impl Error {
         match self {
             Self::Fetch(error) => error.kind.policy().exit,
             Self::File { .. } => ExitStatus::Attention,
-            Self::Locked { .. } => ExitStatus::Incomplete,
+            Self::Locked { .. } | Self::Stopped { .. } => ExitStatus::Incomplete,
             Self::Usage { .. }
             | Self::Settings { .. }
             | Self::Announcement { .. }
@@ -293,6 +299,7 @@ impl Error {
             | Self::File { hint, .. }
             | Self::Warehouse { hint, .. } => hint.as_deref(),
             Self::Locked { .. } => Some("wait for it, or raise --lock-wait"),
+            Self::Stopped { .. } => Some("run again: what was not loaded is loaded then"),
             Self::Internal(_) => Some("please report this with the command and its output"),
             Self::Io { .. } | Self::Database { .. } => None,
         }

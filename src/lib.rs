@@ -47,5 +47,6 @@ pub mod scan;
 pub mod signature;
 pub mod source;
 pub mod source_url;
+pub mod stop;
 mod toml_file;
 mod warehouse_file;

@@ -10,7 +10,7 @@ mod tables;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
 
-use duckdb::{Config as EngineConfig, Connection};
+use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{controls::Totals, keys::Repeated};
 use crate::{
@@ -70,6 +70,12 @@ impl Warehouse {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// What can end a statement that runs on another thread.
+    #[must_use]
+    pub fn interrupt_handle(&self) -> Arc<InterruptHandle> {
+        self.connection.interrupt_handle()
     }
 
     /// For reading the ledger outside of a transaction.

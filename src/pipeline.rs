@@ -9,7 +9,9 @@ mod attempt;
 mod feed;
 mod loading;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use duckdb::InterruptHandle;
 
 pub use self::feed::{FileSource, Progress};
 use self::{
@@ -28,7 +30,11 @@ use crate::{
     load::Warehouse,
     source::Fetcher,
     source_url::SourceUrl,
+    stop::Stop,
 };
+
+/// How often a statement that is to end is told again: between two statements nobody hears it.
+const INTERRUPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is to be loaded.
 #[derive(Debug, Clone)]
@@ -134,6 +140,7 @@ pub struct Pipeline<'a> {
     runtime: tokio::runtime::Handle,
     feeding: Feeding,
     run_id: String,
+    stop: Stop,
 }
 
 impl<'a> Pipeline<'a> {
@@ -147,6 +154,7 @@ impl<'a> Pipeline<'a> {
         runtime: tokio::runtime::Handle,
         run_id: String,
         progress: Arc<Progress>,
+        stop: Stop,
     ) -> Result<Self> {
         let fetcher = Fetcher::new(&config.download)?;
         let feeding = Feeding {
@@ -161,14 +169,15 @@ impl<'a> Pipeline<'a> {
             runtime,
             feeding,
             run_id,
+            stop,
         })
     }
 
     /// Loads one batch.
     ///
     /// # Errors
-    /// Only for what would hit any other batch too: the warehouse or the machine. Everything else is an
-    /// [`Outcome`].
+    /// Only for what would hit any other batch too: the warehouse, the machine or [`Error::Stopped`]; nothing
+    /// of this batch is loaded then. Everything else is an [`Outcome`].
     pub fn load(
         &self,
         warehouse: &mut Warehouse,
@@ -227,9 +236,8 @@ impl<'a> Pipeline<'a> {
         if let BatchContent::Files(files) = &source.content
             && let Some(first) = files.first()
         {
-            let file = self
-                .runtime
-                .block_on(self.feeding.head(first, attempt.dataset.as_deref()))?;
+            let head = self.feeding.head(first, attempt.dataset.as_deref());
+            let file = self.runtime.block_on(self.stop.unless(head))?;
             if attempt.dataset.is_none() {
                 let header = file.header();
                 let contract =
@@ -263,6 +271,7 @@ impl<'a> Pipeline<'a> {
         attempt.first_file = ledger::next_file_id(warehouse.connection())?;
 
         let threads = warehouse.threads();
+        let handle = warehouse.interrupt_handle();
         let transaction = warehouse.begin()?;
         let loading = Loading {
             pipeline: self,
@@ -270,11 +279,36 @@ impl<'a> Pipeline<'a> {
             threads,
             source,
         };
-        let result = loading.run(&contract, child.as_ref(), columns, headed, attempt);
+        let result = self.interruptible(handle, || {
+            loading.run(&contract, child.as_ref(), columns, headed, attempt)
+        });
         match result {
             Ok(Verdict::Loaded) => transaction.commit()?,
             _ => transaction.rollback(),
         }
+        result
+    }
+
+    /// Runs `work`, whose statements end early when the process is asked to end. What comes after it, such as
+    /// a commit, does not.
+    fn interruptible<T>(
+        &self,
+        handle: Arc<InterruptHandle>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let stop = self.stop.clone();
+        let watch = self.runtime.spawn(async move {
+            stop.requested().await;
+            loop {
+                handle.interrupt();
+                tokio::time::sleep(INTERRUPT_AGAIN).await;
+            }
+        });
+        let result = work();
+        watch.abort();
+        // Until it is over it may still interrupt.
+        let _ = self.runtime.block_on(watch);
+        self.stop.check()?;
         result
     }
 
@@ -338,12 +372,11 @@ impl<'a> Pipeline<'a> {
     /// Opens an announcement by URL.
     ///
     /// # Errors
-    /// [`Error::Fetch`] when it can't be had.
+    /// [`Error::Fetch`] when it can't be had; [`Error::Stopped`].
     pub fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
         const LARGEST: u64 = 64 << 20;
-        Ok(self
-            .runtime
-            .block_on(self.feeding.fetcher.read_all(url, LARGEST))?)
+        let read = self.feeding.fetcher.read_all(url, LARGEST);
+        self.runtime.block_on(self.stop.unless(read))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use crate::{
     config::WarehouseMode,
     durable::sync_folder,
     error::{Error, Result},
+    stop::Stop,
     warehouse_file::{beside, check_magic, check_no_wal},
 };
 
@@ -33,8 +34,9 @@ impl Lock {
     /// Takes the lock file, waiting up to `wait` for another holder to end.
     ///
     /// # Errors
-    /// [`Error::Locked`] names the holder; [`Error::Io`] when the file can't be made.
-    pub fn acquire(path: &Path, wait: Duration, command: &str) -> Result<Self> {
+    /// [`Error::Locked`] names the holder; [`Error::Stopped`] when the wait is cut short; [`Error::Io`] when
+    /// the file can't be made.
+    pub fn acquire(path: &Path, wait: Duration, command: &str, stop: &Stop) -> Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -44,6 +46,7 @@ impl Lock {
             .map_err(Error::io("open the lock file", path))?;
         let started = Instant::now();
         loop {
+            stop.check()?;
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
@@ -94,8 +97,8 @@ impl Staging {
     ///
     /// # Errors
     /// [`Error::Warehouse`] when the live file is no warehouse or has a `.wal` beside it, which is
-    /// somebody's unfinished work; [`Error::Io`] when it can't be copied.
-    pub fn prepare(live: &Path, mode: WarehouseMode) -> Result<Self> {
+    /// somebody's unfinished work; [`Error::Io`] when it can't be copied; [`Error::Stopped`].
+    pub fn prepare(live: &Path, mode: WarehouseMode, stop: &Stop) -> Result<Self> {
         let exists = live.try_exists().map_err(Error::io("look for", live))?;
         if exists {
             check_magic(live)?;
@@ -117,13 +120,15 @@ impl Staging {
                 fs::remove_file(&leftover).map_err(Error::io("remove", &leftover))?;
             }
         }
-        if exists {
-            fs::copy(live, &next).map_err(Error::io("copy the warehouse to", &next))?;
-        }
-        Ok(Self {
+        let staging = Self {
             live: live.to_path_buf(),
-            next: Some(next),
-        })
+            next: Some(next.clone()),
+        };
+        if exists && let Err(error) = copy(live, &next, stop) {
+            staging.discard();
+            return Err(error);
+        }
+        Ok(staging)
     }
 
     /// The file to write to.
@@ -159,6 +164,21 @@ impl Staging {
         if let Some(next) = &self.next {
             let _ = fs::remove_file(next);
             let _ = fs::remove_file(beside(next, ".wal"));
+        }
+    }
+}
+
+/// Copies piece by piece, by reference where the filesystem can.
+fn copy(from: &Path, to: &Path, stop: &Stop) -> Result<()> {
+    const PIECE: u64 = 64 << 20;
+    let open = || Ok((File::open(from)?, File::create_new(to)?));
+    let failed = |error| Error::io("copy the warehouse to", to)(error);
+    let (from, mut to) = open().map_err(failed)?;
+    loop {
+        stop.check()?;
+        let copied = io::copy(&mut (&from).take(PIECE), &mut to).map_err(failed)?;
+        if copied < PIECE {
+            return Ok(());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `redledger ingest SOURCE…`
 
 use std::{
+    fmt::{self, Display},
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -48,12 +49,21 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut spools = Vec::new();
     let mut all_read = true;
     for source in &arguments.sources {
+        if session.is_stopped() {
+            session.note_left(redacted(source).into_owned());
+            continue;
+        }
         let named = expand(source, batch_no.is_some()).unwrap_or_else(|error| {
             session.note_error(error);
             all_read = false;
             Vec::new()
         });
         for named in named {
+            if session.is_stopped() {
+                session.note_left(named.to_string());
+                continue;
+            }
+            let name = named.to_string();
             let given = read(&session, named, batch_no.is_some(), &mut spools);
             let understood = given.and_then(|given| {
                 match given {
@@ -66,6 +76,9 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             });
             // An announcement that can't be understood does not keep the others from being loaded.
             if let Err(error) = understood {
+                if matches!(error, Error::Stopped { .. }) {
+                    session.note_left(name);
+                }
                 session.note_error(error);
                 all_read = false;
             }
@@ -150,6 +163,16 @@ enum Named {
     Url(SourceUrl),
 }
 
+impl Display for Named {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => formatter.write_str("standard input"),
+            Self::Path(path) => path.display().fmt(formatter),
+            Self::Url(url) => url.fmt(formatter),
+        }
+    }
+}
+
 fn expand(source: &str, is_csv: bool) -> Result<Vec<Named>> {
     if source == "-" {
         return Ok(vec![Named::Stdin]);
@@ -206,22 +229,28 @@ fn read(
         )),
         Named::Stdin if is_csv => {
             // Spooled: a file can be read again where a pipe can't.
-            let mut spool =
+            let spool =
                 tempfile::NamedTempFile::new().map_err(Error::io("make a temporary file", "-"))?;
-            std::io::copy(&mut std::io::stdin().lock(), &mut spool)
-                .and_then(|_| spool.flush())
-                .map_err(Error::io("read", "standard input"))?;
+            let mut into = spool.reopen().map_err(Error::io("open", spool.path()))?;
+            session.wait_for(move || {
+                std::io::copy(&mut std::io::stdin().lock(), &mut into)
+                    .and_then(|_| into.flush())
+                    .map_err(Error::io("read", "standard input"))
+            })?;
             let spool = spool.into_temp_path();
             let path = spool.to_path_buf();
             spools.push(spool);
             Ok(Given::File(FileSource::Path(path)))
         }
         Named::Stdin => {
-            let mut bytes = Vec::new();
-            std::io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .map_err(Error::io("read", "standard input"))?;
+            let bytes = session.wait_for(|| {
+                let mut bytes = Vec::new();
+                std::io::stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .map_err(Error::io("read", "standard input"))?;
+                Ok(bytes)
+            })?;
             Ok(Given::Announcement("standard input".into(), bytes))
         }
         Named::Path(path) => {

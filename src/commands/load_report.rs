@@ -18,8 +18,10 @@ pub(super) struct Report<'a> {
     pub(super) exit: ExitStatus,
     pub(super) outcomes: &'a [Outcome],
     pub(super) errors: &'a [Error],
-    /// Batches that a limit has kept from being tried.
-    pub(super) left: usize,
+    /// Batches that a limit or a signal has kept from being loaded.
+    pub(super) left: &'a [String],
+    /// The signal's error.
+    pub(super) stopped: Option<&'a Error>,
 }
 
 /// Rows that this run has rejected.
@@ -32,9 +34,9 @@ fn known_rejected(outcome: &Outcome) -> u64 {
 }
 
 impl Report<'_> {
-    /// Such as `2 loaded, 1 failed`.
-    pub(super) fn summary(&self) -> String {
-        let mut parts = Vec::new();
+    /// Such as `2 loaded, 1 failed`, with `left` for the next run.
+    pub(super) fn summary(&self, left: usize) -> String {
+        let mut parts: Vec<_> = self.stopped.iter().map(ToString::to_string).collect();
         for outcome in ["loaded", "unchanged", "failed", "waiting", "expired"] {
             let count = self
                 .outcomes
@@ -48,8 +50,8 @@ impl Report<'_> {
         if !self.errors.is_empty() {
             parts.push(format!("{} not understood", self.errors.len()));
         }
-        if self.left > 0 {
-            parts.push(format!("{} left for the next run", self.left));
+        if left > 0 {
+            parts.push(format!("{left} left for the next run"));
         }
         let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
         if rejected > 0 {
@@ -95,9 +97,12 @@ impl Report<'_> {
         for error in self.errors {
             super::report_error(error);
         }
+        if self.stopped.is_some() && !self.left.is_empty() {
+            say!("not loaded: {}", self.left.join(", "));
+        }
         say!(
             "{}. Warehouse: {}",
-            self.summary(),
+            self.summary(self.left.len()),
             self.warehouse.display()
         );
     }
@@ -147,11 +152,13 @@ impl Report<'_> {
         json!({
             "run_id": self.run_id,
             "exit_code": self.exit.code(),
-            "summary": self.summary(),
+            "summary": self.summary(self.left.len()),
             "warehouse": self.warehouse.display().to_string(),
             "batches": self.outcomes,
             "errors": errors,
-            "left": self.left,
+            "left": self.left.len(),
+            "not_tried": self.left,
+            "stopped": self.stopped.map(ToString::to_string),
         })
     }
 }

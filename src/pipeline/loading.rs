@@ -325,7 +325,9 @@ impl Loading<'_> {
                     .pipeline
                     .feeding
                     .reread(&path, contract, file.encoding, of_file);
-                self.pipeline.runtime.block_on(read)?;
+                self.pipeline
+                    .runtime
+                    .block_on(self.pipeline.stop.unless(read))?;
             }
         }
         Ok(())
@@ -338,7 +340,11 @@ impl Loading<'_> {
         scan: &Arc<Scan>,
         feed: impl Future<Output = Result<Vec<FedFile>>> + Send + 'static,
     ) -> Result<Vec<FedFile>> {
-        let feed = self.pipeline.runtime.spawn(feed);
+        let stop = self.pipeline.stop.clone();
+        let feed = self
+            .pipeline
+            .runtime
+            .spawn(async move { stop.unless(feed).await });
         let inserted = self
             .transaction
             .insert(contract, scan, self.source.batch_no.as_str());

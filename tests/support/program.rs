@@ -81,23 +81,31 @@ impl Workspace {
 
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        finish(self.start(arguments))
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program starts")
+    }
+
+    /// The program, with this workspace's settings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_redledger"));
         for (name, _) in std::env::vars() {
             if name.starts_with("REDLEDGER_") {
                 command.env_remove(name);
             }
         }
-        let child = command
+        command
             .current_dir(self.path())
             .env("REDLEDGER_DATA_DIR", self.data())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        finish(child)
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Opens the warehouse as an analyst does.
@@ -180,8 +188,18 @@ impl Workspace {
     }
 }
 
+/// Waits until something holds, as long as a slow machine may need.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < LONGEST, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Waits for a program, reading what it says meanwhile.
-fn finish(mut child: Child) -> Ran {
+pub(crate) fn finish(mut child: Child) -> Ran {
     let mut out = child.stdout.take().expect("piped");
     let mut err = child.stderr.take().expect("piped");
     let read = |stream: &mut dyn std::io::Read| {
