@@ -8,5 +8,6 @@ mod downloads;
 mod fault_stories;
 mod ingest_sources;
 mod looking;
+mod night;
 mod stories;
 mod support;

@@ -24,6 +24,7 @@ pub(super) struct LoadSession<'a> {
     runtime: tokio::runtime::Runtime,
     run_id: String,
     started_at: i64,
+    lock: Option<Lock>,
     outcomes: Vec<Outcome>,
     errors: Vec<Error>,
     /// Batches that a limit has kept from being tried.
@@ -78,6 +79,7 @@ impl<'a> LoadSession<'a> {
             runtime,
             run_id,
             started_at: started.as_microsecond(),
+            lock: None,
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: 0,
@@ -102,6 +104,18 @@ impl<'a> LoadSession<'a> {
         &self.outcomes
     }
 
+    /// Waits until no other run is under way; from then on none begins before this session ends.
+    pub(super) fn lock(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let data_dir = &self.context.config.data_dir;
+        fs::create_dir_all(data_dir).map_err(Error::io("make the data directory", data_dir))?;
+        let path = data_dir.join("lock");
+        self.lock = Some(Lock::acquire(&path, self.doing.lock_wait, self.command)?);
+        Ok(())
+    }
+
     /// Loads the batches in order and publishes what they have changed, once.
     pub(super) fn load_all(&mut self, batches: &[(BatchSource, Vec<String>)]) -> Result<()> {
         self.load_some(batches, Limits::default())
@@ -116,14 +130,8 @@ impl<'a> LoadSession<'a> {
         if batches.is_empty() {
             return Ok(());
         }
+        self.lock()?;
         let config = &self.context.config;
-        fs::create_dir_all(&config.data_dir)
-            .map_err(Error::io("make the data directory", &config.data_dir))?;
-        let _lock = Lock::acquire(
-            &config.data_dir.join("lock"),
-            self.doing.lock_wait,
-            self.command,
-        )?;
         let staging = Staging::prepare(&config.warehouse_path(), config.warehouse.mode)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
@@ -187,7 +195,9 @@ impl<'a> LoadSession<'a> {
     fn exit_status(&self) -> ExitStatus {
         let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
         let errors = self.errors.iter().map(Error::exit_status);
-        outcomes.chain(errors).max().unwrap_or(ExitStatus::Success)
+        let left = (self.left > 0).then_some(ExitStatus::Incomplete);
+        let all = outcomes.chain(errors).chain(left);
+        all.max().unwrap_or(ExitStatus::Success)
     }
 
     pub(super) fn report(&self) -> Report<'_> {

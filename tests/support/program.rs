@@ -44,8 +44,13 @@ impl Workspace {
     }
 
     /// A setting of `[download]`.
-    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
-        let name = format!("REDLEDGER_DOWNLOAD__{key}");
+    pub(crate) fn with(self, key: &str, value: &str) -> Self {
+        self.set(&format!("DOWNLOAD__{key}"), value)
+    }
+
+    /// Any setting, such as `("SERVE__SIGNATURE", "none")`.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        let name = format!("REDLEDGER_{name}");
         self.settings.retain(|(other, _)| *other != name);
         self.settings.push((name, value.to_owned()));
         self
@@ -81,23 +86,32 @@ impl Workspace {
 
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_redledger"));
+        self.start(arguments).finish()
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(env!("CARGO_BIN_EXE_redledger"));
+        command.args(arguments);
+        Running(command.spawn().expect("the program starts"))
+    }
+
+    /// `program` in this workspace, with its settings and no others, its output piped.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars() {
             if name.starts_with("REDLEDGER_") {
                 command.env_remove(name);
             }
         }
-        let child = command
+        command
             .current_dir(self.path())
             .env("REDLEDGER_DATA_DIR", self.data())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        finish(child)
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Opens the warehouse as an analyst does.
@@ -177,6 +191,16 @@ impl Workspace {
                 || name.starts_with(".incoming-")
         });
         files
+    }
+}
+
+/// The program under way.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) fn finish(self) -> Ran {
+        finish(self.0)
     }
 }
 
