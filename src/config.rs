@@ -159,6 +159,9 @@ pub struct ServeConfig {
     pub secret_file: PathBuf,
     /// Largest announcement.
     pub max_body: ByteSize,
+    /// Longest time for an announcement to arrive.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
 }
 
 /// `[inbox]`.
@@ -245,6 +248,7 @@ impl Default for ServeConfig {
             secret_env: "REDLEDGER_HOOK_SECRET".into(),
             secret_file: PathBuf::new(),
             max_body: ByteSize(16_000_000),
+            timeout: Duration::from_secs(30),
         }
     }
 }

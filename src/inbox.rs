@@ -5,7 +5,7 @@
 //! and a second delivery is recognised. Announcements hold signed URLs: files are 0600, folders 0700.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -23,8 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Inbox {
     folder: PathBuf,
-    /// Hashes of what is stored or was loaded, filled when it is first asked for.
-    known: Mutex<Option<HashSet<String>>>,
+    /// What is waiting or was loaded, hash to file name; filled when it is first asked for.
+    known: Mutex<Option<HashMap<String, String>>>,
 }
 
 /// Whether a delivery was news.
@@ -32,16 +32,17 @@ pub struct Inbox {
 pub enum Stored {
     /// It is in the inbox now.
     New,
-    /// The same bytes are there already.
+    /// The same bytes are waiting or were loaded.
     Duplicate,
 }
 
 /// What becomes of an announcement that is not waiting any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its batches are loaded, or will never be without a person.
+    /// Its batches are loaded.
     Done,
-    /// It can't be understood.
+    /// It can't be understood, or what it names can't be loaded without a person. Delivered again, it is
+    /// tried again.
     Bad,
 }
 
@@ -55,7 +56,8 @@ impl Inbox {
         }
     }
 
-    /// Stores an announcement durably, unless the same bytes are there already.
+    /// Stores an announcement durably, unless the same bytes are waiting or were loaded. Bytes that could
+    /// not be loaded are news: the file they name may be there by now.
     ///
     /// # Errors
     /// The operating system's, a full disk for instance: then nothing is stored.
@@ -68,8 +70,11 @@ impl Inbox {
                 Some(known) => known,
                 none => none.insert(self.hashes()?),
             };
-            if known.contains(&hash) {
-                return Ok(Stored::Duplicate);
+            if let Some(name) = known.get(&hash) {
+                // A run moves files while a receiver remembers them.
+                if self.folder.join(name).exists() || self.folder.join("done").join(name).exists() {
+                    return Ok(Stored::Duplicate);
+                }
             }
         }
         // Two deliveries of the same bytes at the same time may both get here; then both are stored, and
@@ -79,11 +84,12 @@ impl Inbox {
             .tempfile_in(&self.folder)?;
         file.write_all(body)?;
         file.as_file().sync_all()?;
-        let path = self.folder.join(format!("{received_at:020}-{hash}.json"));
-        file.persist(path).map_err(|error| error.error)?;
+        let name = format!("{received_at:020}-{hash}.json");
+        file.persist(self.folder.join(&name))
+            .map_err(|error| error.error)?;
         sync_folder(&self.folder)?;
         if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
-            known.insert(hash);
+            known.insert(hash, name);
         }
         Ok(Stored::New)
     }
@@ -141,20 +147,14 @@ impl Inbox {
         Ok(())
     }
 
-    fn hashes(&self) -> io::Result<HashSet<String>> {
-        let mut hashes = HashSet::new();
-        for folder in [
-            self.folder.clone(),
-            self.folder.join("done"),
-            self.folder.join("bad"),
-        ] {
-            for path in files(&folder)? {
-                let stem = path
-                    .file_stem()
-                    .map(|stem| stem.to_string_lossy().into_owned())
-                    .unwrap_or_default();
+    fn hashes(&self) -> io::Result<HashMap<String, String>> {
+        let mut hashes = HashMap::new();
+        for folder in [self.folder.clone(), self.folder.join("done")] {
+            for path in files(&folder)?.iter().filter(|path| is_announcement(path)) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let stem = name.trim_end_matches(".json");
                 if let Some((_, hash)) = stem.split_once('-') {
-                    hashes.insert(hash.to_owned());
+                    hashes.insert(hash.to_owned(), name.into_owned());
                 }
             }
         }

@@ -8,6 +8,7 @@ mod downloads;
 mod fault_stories;
 mod ingest_sources;
 mod looking;
+mod night;
 mod signals;
 mod stories;
 mod support;

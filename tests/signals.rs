@@ -258,8 +258,9 @@ fn a_stop_while_standard_input_stays_open_ends_the_wait() {
     let workspace = Workspace::new();
     let temporary = workspace.path().join("tmp");
     std::fs::create_dir(&temporary).expect("a folder");
-    let mut command = workspace.command(&["ingest", "-", "--batch-no", "B1", "--format", "json"]);
+    let mut command = workspace.command(env!("CARGO_BIN_EXE_redledger"));
     let child = command
+        .args(["ingest", "-", "--batch-no", "B1", "--format", "json"])
         .env("TMPDIR", &temporary)
         .stdin(Stdio::piped())
         .spawn()

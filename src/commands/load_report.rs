@@ -34,8 +34,8 @@ fn known_rejected(outcome: &Outcome) -> u64 {
 }
 
 impl Report<'_> {
-    /// Such as `2 loaded, 1 failed`, with `left` for the next run.
-    pub(super) fn summary(&self, left: usize) -> String {
+    /// Such as `2 loaded, 1 failed`.
+    pub(super) fn summary(&self) -> String {
         let mut parts: Vec<_> = self.stopped.iter().map(ToString::to_string).collect();
         for outcome in ["loaded", "unchanged", "failed", "waiting", "expired"] {
             let count = self
@@ -50,8 +50,8 @@ impl Report<'_> {
         if !self.errors.is_empty() {
             parts.push(format!("{} not understood", self.errors.len()));
         }
-        if left > 0 {
-            parts.push(format!("{left} left for the next run"));
+        if !self.left.is_empty() {
+            parts.push(format!("{} left for the next run", self.left.len()));
         }
         let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
         if rejected > 0 {
@@ -102,7 +102,7 @@ impl Report<'_> {
         }
         say!(
             "{}. Warehouse: {}",
-            self.summary(self.left.len()),
+            self.summary(),
             self.warehouse.display()
         );
     }
@@ -152,7 +152,7 @@ impl Report<'_> {
         json!({
             "run_id": self.run_id,
             "exit_code": self.exit.code(),
-            "summary": self.summary(self.left.len()),
+            "summary": self.summary(),
             "warehouse": self.warehouse.display().to_string(),
             "batches": self.outcomes,
             "errors": errors,

@@ -1,7 +1,7 @@
 //! `redledger run`: the scheduled job. Drains the inbox in announcement order and publishes once.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
@@ -34,8 +34,19 @@ type Bad = (PathBuf, String);
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
     let inbox = Inbox::new(&context.config.data_dir);
-    let paths = inbox.waiting()?;
     let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
+    let mut paths = inbox.waiting()?;
+    if !paths.is_empty() && !arguments.dry_run {
+        // Another run may be settling some of them.
+        match session.lock() {
+            Err(error @ Error::Stopped { .. }) => {
+                session.note_error(error);
+                return session.finish();
+            }
+            other => other?,
+        }
+        paths = inbox.waiting()?;
+    }
     let (waiting, bad) = understand(context, &paths, &mut session)?;
     if arguments.dry_run {
         return show(&waiting, &bad, arguments.doing.format);
@@ -52,8 +63,15 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         until: arguments.deadline.map(|deadline| started + deadline),
     };
     session.load_some(&batches, limits)?;
-    for path in consumed(&waiting, session.outcomes()) {
-        inbox.settle(&path, Fate::Done, None)?;
+    for (path, note) in ended(&waiting, session.outcomes()) {
+        let settled = match note {
+            None => inbox.settle(&path, Fate::Done, None),
+            Some(note) => inbox.settle(&path, Fate::Bad, Some(&note)),
+        };
+        // The warehouse is published: say so, and that the next run meets these again.
+        if let Err(error) = settled {
+            session.note_error(error);
+        }
     }
     forget_old(
         &context.config.data_dir.join("inbox/done"),
@@ -139,21 +157,24 @@ fn understand(
     Ok((waiting, bad))
 }
 
-/// Files all of whose batches have ended, well or for good.
-fn consumed(waiting: &[Waiting], outcomes: &[Outcome]) -> Vec<PathBuf> {
-    let mut consumed: HashSet<&PathBuf> = HashSet::new();
+/// Files all of whose batches have ended, with a note where one has not ended well.
+fn ended(waiting: &[Waiting], outcomes: &[Outcome]) -> BTreeMap<PathBuf, Option<String>> {
+    let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
     for (index, batch) in waiting.iter().enumerate() {
-        let ended = outcomes.get(index).is_some_and(has_ended);
-        let set = if ended { &mut consumed } else { &mut needed };
-        set.extend(&batch.files);
+        let Some(outcome) = outcomes.get(index).filter(|outcome| has_ended(outcome)) else {
+            needed.extend(&batch.files);
+            continue;
+        };
+        for file in &batch.files {
+            let notes = ended.entry(file.clone()).or_default();
+            if let Some(note) = note_of(outcome) {
+                notes.get_or_insert_default().push_str(&note);
+            }
+        }
     }
-    let mut paths: Vec<PathBuf> = consumed
-        .difference(&needed)
-        .map(|path| (*path).clone())
-        .collect();
-    paths.sort();
-    paths
+    ended.retain(|path, _| !needed.contains(path));
+    ended
 }
 
 /// Loaded, or failed in a way that no further try mends: the data is wrong, or the link is dead. What
@@ -164,6 +185,20 @@ fn has_ended(outcome: &Outcome) -> bool {
         "failed" => outcome.exit == ExitStatus::Attention,
         _ => false,
     }
+}
+
+/// Why a batch that has ended is not loaded.
+fn note_of(outcome: &Outcome) -> Option<String> {
+    if matches!(outcome.outcome, "loaded" | "unchanged") {
+        return None;
+    }
+    let message = outcome.message.as_deref().unwrap_or("no reason is known");
+    let hint = outcome.hint.as_ref();
+    let hint = hint.map_or_else(String::new, |hint| format!("hint: {hint}\n"));
+    Some(format!(
+        "{} {}: {message}\n{hint}",
+        outcome.batch_no, outcome.outcome
+    ))
 }
 
 /// Removes announcements that were loaded long ago; failing to is no reason to fail a run.

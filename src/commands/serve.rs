@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -14,6 +14,7 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -30,6 +31,9 @@ use crate::{
     ledger,
     signature::{Signed, is_genuine, secret_bytes},
 };
+
+/// After the longest time that an announcement may take, for those that have just arrived.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// What the requests share.
 struct Receiver {
@@ -73,11 +77,16 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         counters: Counters::default(),
     });
     receiver.inbox.remove_leftovers()?;
+    let timeout = config.timeout;
     let max_body = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
     let router = Router::new()
         .route(
             &config.path,
-            post(receive).layer(DefaultBodyLimit::max(max_body)),
+            post(receive)
+                .layer(DefaultBodyLimit::max(max_body))
+                .layer(middleware::from_fn(move |request, next: Next| {
+                    within(timeout, next.run(request))
+                })),
         )
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
@@ -93,19 +102,30 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         let address = listener
             .local_addr()
             .map_err(Error::io("listen on", listen.to_string()))?;
-        let reach = if address.ip().is_loopback() {
-            "this machine only; put a TLS proxy in front"
-        } else {
-            "without TLS; put a proxy in front"
+        let reach = match address.ip() {
+            ip if ip.is_loopback() => "this machine only; put a TLS proxy in front",
+            ip if ip.is_unspecified() => {
+                "every address of this machine, without TLS; put a TLS proxy in front"
+            }
+            _ => "without TLS; put a TLS proxy in front",
         };
         say!(
             "receiving announcements on http://{address}{} ({reach})",
             config.path
         );
-        axum::serve(listener, router)
-            .with_graceful_shutdown(asked_to_stop()?)
-            .await
-            .map_err(Error::io("serve on", address.to_string()))
+        let (stopping, stop) = tokio::sync::watch::channel(false);
+        let asked = asked_to_stop()?;
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            asked.await;
+            let _ = stopping.send(true);
+        });
+        tokio::select! {
+            served = serving => served.map_err(Error::io("serve on", address.to_string())),
+            () = has_lasted(stop, timeout + LAST_ANSWERS) => {
+                tracing::warn!("closing connections whose senders have fallen silent");
+                Ok(())
+            }
+        }
     })?;
     say!("stopped; everything that was acknowledged is in the inbox");
     Ok(ExitStatus::Success)
@@ -124,6 +144,24 @@ fn asked_to_stop() -> Result<impl Future<Output = ()> + Send> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Ends `time` after `stop` has become true.
+async fn has_lasted(mut stop: tokio::sync::watch::Receiver<bool>, time: Duration) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(time).await;
+}
+
+/// `answer`, or that the announcement has not arrived in time.
+async fn within(timeout: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(timeout, answer)
+        .await
+        .unwrap_or_else(|_| {
+            self::answer(
+                StatusCode::REQUEST_TIMEOUT,
+                "{\"error\": \"the announcement has not arrived in time\"}",
+            )
+        })
 }
 
 /// The secrets in force: those of the variable, then those of the file. None is an error: fail closed.

@@ -32,6 +32,7 @@ pub(super) struct LoadSession<'a> {
     runtime: tokio::runtime::Runtime,
     run_id: String,
     started_at: i64,
+    lock: Option<Lock>,
     outcomes: Vec<Outcome>,
     errors: Vec<Error>,
     /// Batches that a limit or a signal has kept from being loaded.
@@ -91,6 +92,7 @@ impl<'a> LoadSession<'a> {
             runtime,
             run_id,
             started_at: started.as_microsecond(),
+            lock: None,
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: Vec::new(),
@@ -145,6 +147,19 @@ impl<'a> LoadSession<'a> {
         &self.outcomes
     }
 
+    /// Waits until no other run is under way; from then on none begins before this session ends.
+    pub(super) fn lock(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let data_dir = &self.context.config.data_dir;
+        fs::create_dir_all(data_dir).map_err(Error::io("make the data directory", data_dir))?;
+        let path = data_dir.join("lock");
+        let wait = self.doing.lock_wait;
+        self.lock = Some(Lock::acquire(&path, wait, self.command, &self.stop)?);
+        Ok(())
+    }
+
     /// Loads the batches in order and publishes what they have changed, once.
     pub(super) fn load_all(&mut self, batches: &[(BatchSource, Vec<String>)]) -> Result<()> {
         self.load_some(batches, Limits::default())
@@ -162,13 +177,20 @@ impl<'a> LoadSession<'a> {
             return Ok(());
         }
         match self.load_locked(batches, limits) {
-            Err(error @ Error::Stopped { .. }) => self.note_error(error),
-            other => other?,
+            Err(error @ Error::Stopped { .. }) => {
+                self.note_error(error);
+                self.leave(batches);
+                Ok(())
+            }
+            other => other,
         }
+    }
+
+    /// Takes note of the batches that were not loaded.
+    fn leave(&mut self, batches: &[(BatchSource, Vec<String>)]) {
         let left = batches.iter().skip(self.outcomes.len());
         self.left
             .extend(left.map(|(batch, _)| batch.batch_no.to_string()));
-        Ok(())
     }
 
     fn load_locked(
@@ -176,15 +198,8 @@ impl<'a> LoadSession<'a> {
         batches: &[(BatchSource, Vec<String>)],
         limits: Limits,
     ) -> Result<()> {
+        self.lock()?;
         let config = &self.context.config;
-        fs::create_dir_all(&config.data_dir)
-            .map_err(Error::io("make the data directory", &config.data_dir))?;
-        let _lock = Lock::acquire(
-            &config.data_dir.join("lock"),
-            self.doing.lock_wait,
-            self.command,
-            &self.stop,
-        )?;
         let staging =
             Staging::prepare(&config.warehouse_path(), config.warehouse.mode, &self.stop)?;
         let display =
@@ -238,18 +253,18 @@ impl<'a> LoadSession<'a> {
             );
             self.outcomes.push(outcome);
         }
+        self.leave(batches);
         if !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
         let exit = self.exit_status();
-        let left = batches.len() - self.outcomes.len();
         ledger::record_run(
             warehouse.connection(),
             &RunEntry {
                 run_id: self.run_id.clone(),
                 command: self.command.to_owned(),
                 started_at: self.started_at,
-                outcome: self.report().summary(left),
+                outcome: self.report().summary(),
                 exit_code: exit.code(),
             },
         )?;
@@ -261,7 +276,9 @@ impl<'a> LoadSession<'a> {
         let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
         let errors = self.errors.iter().chain(&self.stopped);
         let errors = errors.map(Error::exit_status);
-        outcomes.chain(errors).max().unwrap_or(ExitStatus::Success)
+        let left = (!self.left.is_empty()).then_some(ExitStatus::Incomplete);
+        let all = outcomes.chain(errors).chain(left);
+        all.max().unwrap_or(ExitStatus::Success)
     }
 
     pub(super) fn report(&self) -> Report<'_> {

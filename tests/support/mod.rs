@@ -4,4 +4,5 @@ pub(crate) mod certificate;
 pub(crate) mod pace;
 pub(crate) mod program;
 pub(crate) mod random;
+pub(crate) mod receiver;
 pub(crate) mod server;

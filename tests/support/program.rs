@@ -44,8 +44,13 @@ impl Workspace {
     }
 
     /// A setting of `[download]`.
-    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
-        let name = format!("REDLEDGER_DOWNLOAD__{key}");
+    pub(crate) fn with(self, key: &str, value: &str) -> Self {
+        self.set(&format!("DOWNLOAD__{key}"), value)
+    }
+
+    /// Any setting, such as `("SERVE__SIGNATURE", "none")`.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        let name = format!("REDLEDGER_{name}");
         self.settings.retain(|(other, _)| *other != name);
         self.settings.push((name, value.to_owned()));
         self
@@ -86,12 +91,14 @@ impl Workspace {
 
     /// Starts the program.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).spawn().expect("the program starts")
+        let mut command = self.command(env!("CARGO_BIN_EXE_redledger"));
+        command.args(arguments);
+        command.spawn().expect("the program starts")
     }
 
-    /// The program, with this workspace's settings.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_redledger"));
+    /// `program` in this workspace, with its settings and no others, its output piped.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars() {
             if name.starts_with("REDLEDGER_") {
                 command.env_remove(name);
@@ -101,7 +108,6 @@ impl Workspace {
             .current_dir(self.path())
             .env("REDLEDGER_DATA_DIR", self.data())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

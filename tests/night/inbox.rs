@@ -1,0 +1,151 @@
+//! What is delivered twice is loaded once, whoever restarts when; what could not be loaded may come again.
+
+use super::{inline, names, outcomes, unsigned};
+use crate::support::{
+    program::{Workspace, finish},
+    receiver::Receiver,
+    server::{Reply, Server},
+};
+
+const RUN: [&str; 3] = ["run", "--format", "json"];
+
+#[tokio::test]
+async fn a_second_delivery_is_stored_once_also_after_a_restart_and_after_it_was_loaded() {
+    let workspace = unsigned();
+    let body = inline("B1", 2).to_string();
+    let receiver = Receiver::start(&workspace);
+    assert_eq!(receiver.post(body.clone(), &[]).await.0, 200);
+    assert_eq!(receiver.post(body.clone(), &[]).await.0, 200);
+    assert_eq!(names(&workspace, "inbox").len(), 1);
+    receiver.kill();
+
+    let receiver = Receiver::start(&workspace);
+    assert_eq!(receiver.post(body.clone(), &[]).await.0, 200);
+    assert_eq!(names(&workspace, "inbox").len(), 1);
+
+    // A run while the receiver goes on.
+    let ran = workspace.run(&RUN);
+    assert_eq!(
+        (ran.exit, outcomes(&ran)),
+        (Some(0), vec!["B1 loaded".into()])
+    );
+    assert_eq!(receiver.post(body.clone(), &[]).await.0, 200);
+    assert_eq!(names(&workspace, "inbox"), Vec::<String>::new());
+    assert_eq!(names(&workspace, "inbox/done").len(), 1);
+    receiver.stop();
+
+    let receiver = Receiver::start(&workspace);
+    assert_eq!(receiver.post(body, &[]).await.0, 200);
+    assert_eq!(names(&workspace, "inbox"), Vec::<String>::new());
+    let (_, metrics) = receiver.get("/metrics").await;
+    assert!(metrics.contains("{outcome=\"duplicate\"} 1"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_whose_file_was_gone_may_come_again_word_for_word() {
+    let server = Server::start(|request| match request.number {
+        0 => Reply::new(404, "not yet"),
+        _ => Reply::new(200, CSV),
+    })
+    .await;
+    let workspace = unsigned();
+    let body = format!(
+        "{{\"batchNo\": \"B1\", \"lastPage\": true, \"fileUrl\": \"{}\"}}",
+        server.url("/a.csv")
+    );
+    let receiver = Receiver::start(&workspace);
+    receiver.post(body.clone(), &[]).await;
+    let ran = workspace.run(&RUN);
+    assert_eq!(
+        (ran.exit, outcomes(&ran)),
+        (Some(3), vec!["B1 expired".into()])
+    );
+    assert_eq!(names(&workspace, "inbox"), Vec::<String>::new());
+
+    // The same link works now. Nothing in the announcement tells it from the first one.
+    receiver.post(body, &[]).await;
+    let ran = workspace.run(&RUN);
+    assert_eq!(
+        (ran.exit, outcomes(&ran)),
+        (Some(0), vec!["B1 loaded".into()])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announcements_come_in_while_a_run_is_under_way() {
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |_| Reply::new(200, CSV).held(gate.clone())).await;
+    let workspace = unsigned();
+    let receiver = Receiver::start(&workspace);
+    let body = format!(
+        "{{\"batchNo\": \"B1\", \"lastPage\": true, \"fileUrl\": \"{}\"}}",
+        server.url("/a.csv")
+    );
+    receiver.post(body, &[]).await;
+    let running = workspace.start(&RUN);
+    until(|| !server.requests().is_empty()).await;
+    // The run has begun and is held up by its file.
+    assert_eq!(receiver.post(inline("B2", 1).to_string(), &[]).await.0, 200);
+    assert_eq!(names(&workspace, "inbox").len(), 2);
+    open.send(true).expect("the server listens");
+    let ran = finish(running);
+    assert_eq!(
+        (ran.exit, outcomes(&ran)),
+        (Some(0), vec!["B1 loaded".into()])
+    );
+    let ran = workspace.run(&RUN);
+    assert_eq!(
+        (ran.exit, outcomes(&ran)),
+        (Some(0), vec!["B2 loaded".into()])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waited_for_another_one_takes_what_that_has_left() {
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |_| Reply::new(200, CSV).held(gate.clone())).await;
+    let workspace: Workspace = unsigned();
+    let receiver = Receiver::start(&workspace);
+    let body = format!(
+        "{{\"batchNo\": \"B1\", \"lastPage\": true, \"fileUrl\": \"{}\"}}",
+        server.url("/a.csv")
+    );
+    receiver.post(body, &[]).await;
+    let first = workspace.start(&RUN);
+    until(|| !server.requests().is_empty()).await;
+    let second = workspace.start(&["-vv", "run", "--format", "json"]);
+    receiver.post(inline("B2", 1).to_string(), &[]).await;
+    open.send(true).expect("the server listens");
+    let first = finish(first);
+    assert_eq!(
+        (first.exit, outcomes(&first)),
+        (Some(0), vec!["B1 loaded".into()])
+    );
+    let second = finish(second);
+    assert_eq!(
+        (second.exit, outcomes(&second)),
+        (Some(0), vec!["B2 loaded".into()]),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(
+        server.requests().len(),
+        1,
+        "the file of B1 is asked for once"
+    );
+}
+
+/// Waits until `holds`.
+async fn until(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting)
+        .await
+        .expect("it holds in time");
+}
+
+const CSV: &str = "accountId,accountName,accountEn,displayId,type,cardNegative,budgetNegative,currency,statTime\n\
+    6f1b3c1e-0f5b-4a53-9a87-0c7a4f7be001,Alpha,Alpha,0001,0,-12.50,0,USD,1711785600000\n";

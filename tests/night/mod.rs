@@ -1,0 +1,79 @@
+//! The night: announcements are received all day, and a scheduled run loads them.
+
+mod inbox;
+mod serve;
+mod signatures;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::program::{Ran, Workspace};
+
+/// A workspace whose receiver takes announcements from anybody.
+fn unsigned() -> Workspace {
+    Workspace::new().set("SERVE__SIGNATURE", "none")
+}
+
+/// An announcement of `rows` inline rows.
+fn inline(batch_no: &str, rows: usize) -> Value {
+    let list: Vec<Value> = (0..rows).map(row).collect();
+    json!({"batchNo": batch_no, "page": 1, "size": 1000, "total": rows, "lastPage": true, "list": list})
+}
+
+/// A row of `account_negative`.
+fn row(number: usize) -> Value {
+    json!({
+        "accountId": format!("0193f2a4-0000-7000-8000-{number:012}"),
+        "accountName": "甲公司",
+        "accountEn": "Alpha",
+        "displayId": format!("{number:07}"),
+        "type": "0",
+        "cardNegative": "-12.50",
+        "budgetNegative": "0",
+        "currency": "USD",
+        "statTime": "1774888560000",
+    })
+}
+
+/// The names in a folder below the data directory, in order; none when it is not there.
+fn names(workspace: &Workspace, folder: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(workspace.data().join(folder)) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("metadata").permissions().mode() & 0o777
+}
+
+/// The report of a run with `--format json`.
+#[track_caller]
+fn report(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|error| panic!("{error}:\n{}\n{}", ran.stdout, ran.stderr))
+}
+
+/// `number outcome` of every batch of a report, in its order.
+#[track_caller]
+fn outcomes(ran: &Ran) -> Vec<String> {
+    report(ran)["batches"]
+        .as_array()
+        .expect("batches")
+        .iter()
+        .map(|batch| {
+            format!(
+                "{} {}",
+                batch["batch_no"].as_str().unwrap_or("?"),
+                batch["outcome"].as_str().unwrap_or("?")
+            )
+        })
+        .collect()
+}
