@@ -1,31 +1,34 @@
 //! What was delivered, kept: `archive/<dataset>/<batch_no>/<content hash>.csv.zst`, durable before the batch is.
 //!
-//! The bytes are compressed while they stream past, small files on the spot, large ones on a thread of
-//! their own, so that reading does not wait for the disk. A file is written under a temporary name, synced
-//! and renamed; it is named by its content, so the same content is kept once.
+//! Beside the files, `revision-<n>.json` says what was delivered for a revision, in which order and from
+//! where (see [`Delivery`]), so that a batch can be loaded again from the archive alone. One document for
+//! a revision and not one for each file: a batch of bills may have 10,000 files, and their order counts.
+
+mod delivery;
+mod upkeep;
+mod writer;
 
 use std::{
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::mpsc::{SyncSender, sync_channel},
-    thread::JoinHandle,
 };
 
-use bytes::Bytes;
-use tempfile::NamedTempFile;
+use sha2::{Digest as _, Sha256};
 
+pub use self::{
+    delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
+    upkeep::{Finding, Removed, Retention, Verified},
+    writer::ArchiveWriter,
+};
 use crate::{
     batch_no::BatchNo,
     durable::{create_private, sync_folder},
     error::{Error, Result},
 };
 
-/// Fast, and already a fifth of a CSV's size.
-const ZSTD_LEVEL: i32 = 1;
-/// Up to so many bytes are held and compressed at the end; more get a thread.
-const SMALL: usize = 1 << 20;
-/// Pieces on their way to the thread.
-const PIECES: usize = 8;
+/// What a file that is still being written is called.
+const INCOMING: &str = ".incoming-";
 
 /// The archive below `data_dir`.
 #[derive(Debug, Clone)]
@@ -44,208 +47,207 @@ impl Archive {
         }
     }
 
+    /// Whether both are the same folder.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        real(&self.folder) == real(&other.folder)
+    }
+
     /// Begins to keep a file whose hash and place are known only at its end.
     #[must_use]
     pub fn writer(&self) -> ArchiveWriter {
-        ArchiveWriter {
-            archive: self.clone(),
-            state: State::Small(Vec::new()),
-        }
-    }
-}
-
-/// A file being kept. Dropped unfinished, it leaves nothing.
-#[derive(Debug)]
-pub struct ArchiveWriter {
-    archive: Archive,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Small(Vec<u8>),
-    Large {
-        pieces: SyncSender<Bytes>,
-        thread: JoinHandle<io::Result<NamedTempFile>>,
-    },
-    /// The thread has ended early; it says why at the end.
-    Broken(JoinHandle<io::Result<NamedTempFile>>),
-    Taken,
-}
-
-impl ArchiveWriter {
-    /// Takes the next piece.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the archive's folder can't be made.
-    pub fn write(&mut self, piece: &Bytes) -> Result<()> {
-        match &mut self.state {
-            State::Small(held) if held.len() + piece.len() <= SMALL => {
-                held.extend_from_slice(piece);
-                Ok(())
-            }
-            State::Small(held) => {
-                let held = Bytes::from(std::mem::take(held));
-                self.state = self.archive.start_thread()?;
-                self.write(&held)?;
-                self.write(piece)
-            }
-            State::Large { pieces, .. } => {
-                if pieces.send(piece.clone()).is_err()
-                    && let State::Large { thread, .. } =
-                        std::mem::replace(&mut self.state, State::Taken)
-                {
-                    self.state = State::Broken(thread);
-                }
-                Ok(())
-            }
-            State::Broken(_) | State::Taken => Ok(()),
-        }
+        ArchiveWriter::new(self)
     }
 
-    /// Puts the file in its place, durably; returns the path below `data_dir`.
+    /// Where a kept file is.
+    #[must_use]
+    pub fn path_of(&self, file: &DeliveredFile) -> PathBuf {
+        self.data_dir.join(&file.path)
+    }
+
+    /// Writes down what was delivered for a revision, durably; it replaces what an earlier attempt at the
+    /// same revision has left.
     ///
     /// # Errors
-    /// [`Error::Io`] when it can't be written, the disk being full for instance.
-    pub fn finish(
-        mut self,
-        dataset: &str,
-        batch_no: &BatchNo,
-        hash: &str,
-        extension: &str,
-    ) -> Result<String> {
-        let folder = self.archive.folder.join(dataset).join(batch_no.as_str());
-        let failed = |source| Error::io("keep a delivered file in", &folder)(source);
-        let file = match std::mem::replace(&mut self.state, State::Taken) {
-            State::Small(held) => self
-                .archive
-                .temporary()
-                .and_then(|file| compress(file, |encoder| encoder.write_all(&held))),
-            State::Large { pieces, thread } => {
-                drop(pieces);
-                join(thread)
-            }
-            State::Broken(thread) => join(thread),
-            State::Taken => Err(io::Error::other("already taken")),
+    /// [`Error::Io`] when it can't be written.
+    pub fn record(&self, delivery: &Delivery) -> Result<()> {
+        let folder = self
+            .folder
+            .join(&delivery.dataset)
+            .join(delivery.batch_no.as_str());
+        let path = folder.join(delivery.file_name());
+        let write = || -> io::Result<()> {
+            create_private(&folder)?;
+            let mut file = tempfile::Builder::new()
+                .prefix(INCOMING)
+                .tempfile_in(&self.folder)?;
+            let mut text = io::BufWriter::new(file.as_file_mut());
+            serde_json::to_writer_pretty(&mut text, delivery)?;
+            text.write_all(b"\n")?;
+            text.flush()?;
+            drop(text);
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            sync_folder(&folder)
         };
-        let file = file.map_err(failed)?;
-        create_private(&folder).map_err(failed)?;
-        let path = folder.join(format!("{hash}.{extension}.zst"));
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        sync_folder(&folder).map_err(failed)?;
-        Ok(path
-            .strip_prefix(&self.archive.data_dir)
-            .unwrap_or(&path)
-            .display()
-            .to_string())
+        write().map_err(Error::io("write down what was delivered in", &path))
     }
-}
 
-impl Drop for ArchiveWriter {
-    fn drop(&mut self) {
-        // The temporary file goes with the thread's result, before the process can end.
-        match std::mem::replace(&mut self.state, State::Taken) {
-            State::Large { pieces, thread } => {
-                drop(pieces);
-                drop(join(thread));
+    /// The batches of which something is kept, by dataset and number.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a folder can't be read.
+    pub fn batches(&self) -> Result<Vec<(String, BatchNo)>> {
+        let mut batches = Vec::new();
+        for (dataset, folder) in folders(&self.folder)? {
+            for (number, folder) in folders(&folder)? {
+                if let Ok(batch_no) = BatchNo::new(&number)
+                    && !revision_files(&folder)?.is_empty()
+                {
+                    batches.push((dataset.clone(), batch_no));
+                }
             }
-            State::Broken(thread) => drop(join(thread)),
-            State::Small(_) | State::Taken => {}
+        }
+        batches.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+        Ok(batches)
+    }
+
+    /// What was delivered for a batch, by revision.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be read; [`Error::File`] when it is damaged.
+    pub fn deliveries(&self, dataset: &str, batch_no: &BatchNo) -> Result<Vec<Delivery>> {
+        let folder = self.folder.join(dataset).join(batch_no.as_str());
+        let mut deliveries = Vec::new();
+        for path in revision_files(&folder)? {
+            let text = fs::read(&path).map_err(Error::io("read", &path))?;
+            let delivery: Delivery = serde_json::from_slice(&text)
+                .map_err(|error| damaged(&path, &format!("not as redledger wrote it ({error})")))?;
+            if delivery.dataset != dataset || delivery.batch_no != *batch_no {
+                return Err(damaged(&path, "it is about another batch"));
+            }
+            deliveries.push(delivery);
+        }
+        deliveries.sort_by_key(|delivery| delivery.revision);
+        Ok(deliveries)
+    }
+
+    /// A kept file's bytes, checked against their hash.
+    ///
+    /// # Errors
+    /// [`Error::File`] when they are damaged or gone.
+    pub fn read(&self, file: &DeliveredFile) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.stream(file, |piece| bytes.extend_from_slice(piece))?;
+        Ok(bytes)
+    }
+
+    /// Reads a kept file and compares it with its hash.
+    ///
+    /// # Errors
+    /// As [`Archive::read`].
+    pub fn check(&self, file: &DeliveredFile) -> Result<()> {
+        self.stream(file, |_| {})
+    }
+
+    fn stream(&self, file: &DeliveredFile, each: impl FnMut(&[u8])) -> Result<()> {
+        let path = self.path_of(file);
+        let hash = hash_of(&path, each).map_err(|error| damaged(&path, &said(&error)))?;
+        if hash == file.content_hash {
+            Ok(())
+        } else {
+            Err(differs(&path, &hash, &file.content_hash))
         }
     }
 }
 
-impl Archive {
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        create_private(&self.folder)?;
-        tempfile::Builder::new()
-            .prefix(".incoming-")
-            .tempfile_in(&self.folder)
-    }
-
-    fn start_thread(&self) -> Result<State> {
-        let file = self
-            .temporary()
-            .map_err(Error::io("write to", &self.folder))?;
-        let (pieces, received) = sync_channel::<Bytes>(PIECES);
-        let thread = std::thread::Builder::new()
-            .name("redledger-archive".into())
-            .spawn(move || {
-                compress(file, |encoder| {
-                    received
-                        .iter()
-                        .try_for_each(|piece| encoder.write_all(&piece))
-                })
-            })
-            .map_err(Error::io("start a thread for", &self.folder))?;
-        Ok(State::Large { pieces, thread })
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
     }
 }
 
-fn compress(
-    file: NamedTempFile,
-    fill: impl FnOnce(&mut zstd::Encoder<'_, NamedTempFile>) -> io::Result<()>,
-) -> io::Result<NamedTempFile> {
-    let mut encoder = zstd::Encoder::new(file, ZSTD_LEVEL)?;
-    encoder.include_checksum(true)?;
-    fill(&mut encoder)?;
-    encoder.finish()
+/// A kept file that can't be what was delivered.
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::File {
+        origin: path.display().to_string(),
+        message: format!("the archive is damaged: {why}"),
+        hint: Some(
+            "restore the file from a copy of the archive, or get the batch again with `redledger backfill BATCH --refetch`"
+                .into(),
+        ),
+    }
 }
 
-fn join(thread: JoinHandle<io::Result<NamedTempFile>>) -> io::Result<NamedTempFile> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("the archive's thread has panicked")))
+/// A kept file whose content is not what its hash says.
+pub(crate) fn differs(path: &Path, found: &str, delivered: &str) -> Error {
+    damaged(
+        path,
+        &format!("SHA-256 {found} where {delivered} was delivered"),
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-
-    use super::*;
-
-    fn kept(pieces: &[Bytes]) -> (tempfile::TempDir, String) {
-        let data_dir = tempfile::tempdir().expect("a folder");
-        let mut writer = Archive::new(data_dir.path()).writer();
-        for piece in pieces {
-            writer.write(piece).expect("to write");
+/// The SHA-256 of a kept file's content, which `each` piece of goes to.
+fn hash_of(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<String> {
+    let mut decoder = zstd::Decoder::new(File::open(path)?)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        let read = decoder.read(&mut piece)?;
+        if read == 0 {
+            return Ok(hex(&hasher.finalize()));
         }
-        let batch_no = BatchNo::new("B1").expect("a number");
-        let path = writer
-            .finish("account_negative", &batch_no, "abc", "csv")
-            .expect("to finish");
-        (data_dir, path)
+        hasher.update(&piece[..read]);
+        each(&piece[..read]);
     }
+}
 
-    #[test]
-    fn small_and_large_files_come_back_byte_for_byte() {
-        for pieces in [
-            vec![],
-            vec![Bytes::from_static(b"a,b\n1,2\n")],
-            vec![Bytes::from(vec![b'x'; SMALL]), Bytes::from_static(b"y")],
-            (0..200_u32)
-                .map(|n| Bytes::from(n.to_le_bytes().repeat(10_000)))
-                .collect(),
-        ] {
-            let (data_dir, path) = kept(&pieces);
-            assert_eq!(path, "archive/account_negative/B1/abc.csv.zst");
-            let found = zstd::decode_all(File::open(data_dir.path().join(path)).expect("the file"))
-                .expect("zstd");
-            assert!(found == pieces.concat(), "{} bytes", found.len());
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// The folders in a folder, by name; none when it is not there.
+fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = entries(folder)?;
+    found.retain(|(_, path)| path.is_dir());
+    Ok(found)
+}
+
+/// What is in a folder, by name; nothing when it is not there.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let read = || -> io::Result<Vec<(String, PathBuf)>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                found.push((name, entry.path()));
+            }
         }
-    }
+        found.sort();
+        Ok(found)
+    };
+    read().map_err(Error::io("read the archive's folder", folder))
+}
 
-    #[test]
-    fn an_unfinished_file_leaves_nothing() {
-        let data_dir = tempfile::tempdir().expect("a folder");
-        let mut writer = Archive::new(data_dir.path()).writer();
-        writer
-            .write(&Bytes::from(vec![b'x'; 3 * SMALL]))
-            .expect("to write");
-        drop(writer);
-        // At once: the process may end now.
-        let left = fs::read_dir(data_dir.path().join("archive")).expect("the folder");
-        assert_eq!(left.count(), 0, "a temporary file is left");
-    }
+/// The documents of a batch's revisions.
+fn revision_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(folder)?
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("revision-") && name.ends_with(".json"))
+        .map(|(_, path)| path)
+        .collect())
 }

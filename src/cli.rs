@@ -62,6 +62,11 @@ pub enum Command {
     Run(Run),
     /// Receive announcements into the inbox
     Serve(Serve),
+    /// Load batches again by number: from the archive, or from where they came
+    Backfill(Backfill),
+    /// Look after delivered files
+    #[command(subcommand)]
+    Archive(Keeping),
     /// Show what is loaded, waiting or failed
     Status(Status),
     /// Show rows that were not loaded, and why
@@ -127,12 +132,12 @@ pub enum ReadingFormat {
 #[derive(Debug, Args)]
 pub struct Ingest {
     /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files with --dataset and --batch-no
-    #[arg(required = true, value_name = "SOURCE")]
+    #[arg(required_unless_present = "batch_no", value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// The dataset, where the announcement's type or the columns don't tell
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
-    /// The batch number of CSV files
+    /// The batch number of CSV files; without SOURCE, the batch to ask the provider for
     #[arg(long, value_name = "BATCH")]
     pub batch_no: Option<String>,
     /// Options of commands that load.
@@ -155,6 +160,66 @@ pub struct Run {
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,
+}
+
+/// `redledger backfill`.
+#[derive(Debug, Args)]
+pub struct Backfill {
+    /// Batch numbers, globs (`BATCH_202603*`, `*`) and ranges (`BATCH_20260301..BATCH_20260331`, both ends included)
+    #[arg(value_name = "BATCH", required_unless_present = "from_file")]
+    pub batches: Vec<String>,
+    /// A file with such a number, glob or range a line; `#` starts a comment
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// Only of this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Only announced at or after this time, such as 2026-03-01 or 2026-03-01T06:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
+    pub since: Option<jiff::Timestamp>,
+    /// Only announced before this time
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
+    pub until: Option<jiff::Timestamp>,
+    /// Not from the archive: by the stored announcement's link, then from the provider
+    #[arg(long)]
+    pub refetch: bool,
+    /// Read the archive of another data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "refetch")]
+    pub from_data_dir: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// A date (its first moment, UTC) or a point in time.
+fn point_in_time(text: &str) -> Result<jiff::Timestamp, String> {
+    if let Ok(date) = text.parse::<jiff::civil::Date>()
+        && text.len() == "2026-03-01".len()
+    {
+        return date
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map(|zoned| zoned.timestamp())
+            .map_err(|error| error.to_string());
+    }
+    text.parse().map_err(|_| {
+        "expected a date such as 2026-03-01 or a time such as 2026-03-01T06:00:00Z".to_owned()
+    })
+}
+
+/// `redledger archive …`.
+#[derive(Debug, Subcommand)]
+pub enum Keeping {
+    /// Read every kept file and compare it with its hash
+    Verify(Reading),
+    /// Remove what `[archive]` lets go
+    Prune {
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// `redledger serve`.

@@ -1,6 +1,8 @@
 //! One file per subcommand; this one picks it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod archive;
+mod backfill;
 mod config;
 mod datasets;
 mod demo;
@@ -40,6 +42,8 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { subcommand } => manual::man(subcommand.as_deref()),
         Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Backfill(arguments) => backfill::run(&context, &arguments),
+        Command::Archive(arguments) => archive::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Status(arguments) => status::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),

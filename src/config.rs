@@ -41,6 +41,8 @@ pub struct Config {
     pub inbox: InboxConfig,
     /// Keeping what was delivered.
     pub archive: ArchiveConfig,
+    /// Asking for a batch by its number.
+    pub provider: ProviderConfig,
 }
 
 /// How the warehouse file is written.
@@ -179,6 +181,43 @@ pub struct InboxConfig {
 pub struct ArchiveConfig {
     /// Whether delivered files are kept.
     pub keep: bool,
+    /// Older deliveries are removed.
+    #[serde(with = "duration")]
+    pub max_age: Duration,
+    /// Above it the oldest are removed; 0: no limit.
+    pub max_bytes: ByteSize,
+    /// Whether a batch's latest loaded revision is kept whatever the limits say.
+    pub keep_current: bool,
+}
+
+/// `[provider]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderConfig {
+    /// Where a batch is asked for, with `{batch_no}` and `{page}`; empty: nowhere.
+    pub url: String,
+    /// How.
+    pub method: Method,
+    /// What is posted, with `{batch_no}` and `{page}`.
+    pub body: String,
+    /// Further headers, with `{token}`.
+    pub headers: BTreeMap<String, String>,
+    /// The environment variable with the token.
+    pub token_env: String,
+    /// JSON pointer to the hook in the reply; empty: the reply itself.
+    pub hook: String,
+    /// Number of the first page.
+    pub first_page: u64,
+}
+
+/// How a question is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// In the URL alone.
+    Get,
+    /// With a body.
+    Post,
 }
 
 impl Default for Config {
@@ -193,6 +232,7 @@ impl Default for Config {
             serve: ServeConfig::default(),
             inbox: InboxConfig::default(),
             archive: ArchiveConfig::default(),
+            provider: ProviderConfig::default(),
         }
     }
 }
@@ -263,7 +303,26 @@ impl Default for InboxConfig {
 
 impl Default for ArchiveConfig {
     fn default() -> Self {
-        Self { keep: true }
+        Self {
+            keep: true,
+            max_age: Duration::from_secs(400 * 24 * 60 * 60),
+            max_bytes: ByteSize(0),
+            keep_current: true,
+        }
+    }
+}
+
+impl Default for ProviderConfig {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            method: Method::Get,
+            body: String::new(),
+            headers: BTreeMap::new(),
+            token_env: "REDLEDGER_PROVIDER_TOKEN".into(),
+            hook: String::new(),
+            first_page: 1,
+        }
     }
 }
 

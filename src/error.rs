@@ -288,6 +288,15 @@ impl Error {
         }
     }
 
+    /// Whether other batches may well be loaded all the same: it is about one announcement or file.
+    #[must_use]
+    pub fn concerns_one_batch(&self) -> bool {
+        matches!(
+            self,
+            Self::Usage { .. } | Self::Announcement { .. } | Self::File { .. } | Self::Fetch(_)
+        )
+    }
+
     /// What the operator can do about it, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

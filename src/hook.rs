@@ -17,7 +17,7 @@ use std::fmt;
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
 pub use assemble::{Assembled, Batch, Content, assemble};
-pub use parse::parse;
+pub use parse::{parse, parse_at, stored_rows};
 
 /// What an announcement may be, as a hint.
 const FORMS: &str =

@@ -105,6 +105,21 @@ impl Inbox {
         Ok(paths)
     }
 
+    /// All that was received and is still kept, in the order of arrival.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a folder can't be read.
+    pub fn received(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = self.waiting()?;
+        for fate in ["done", "bad"] {
+            let folder = self.folder.join(fate);
+            paths.extend(files(&folder).map_err(Error::io("read the inbox", &folder))?);
+        }
+        paths.retain(|path| is_announcement(path));
+        paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+        Ok(paths)
+    }
+
     /// Moves an announcement out of the way, with a note beside it where there is something to say.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub mod ledger;
 pub mod load;
 pub mod normalize;
 pub mod pipeline;
+pub mod provider;
 pub mod publish;
 pub mod reader;
 pub mod rejection;

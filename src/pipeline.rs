@@ -9,18 +9,18 @@ mod attempt;
 mod feed;
 mod loading;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use duckdb::InterruptHandle;
 
-pub use self::feed::{FileSource, Progress};
+pub use self::feed::{ArchivedFile, FileSource, Progress};
 use self::{
     attempt::{Attempt, Verdict},
     feed::Feeding,
     loading::Loading,
 };
 use crate::{
-    archive::Archive,
+    archive::{Archive, DeliveryOutcome, NamedBy},
     batch_no::BatchNo,
     config::Config,
     contract::{Contract, Contracts},
@@ -59,6 +59,19 @@ pub struct BatchSource {
     pub notes: Vec<String>,
     /// Ignored keys of the announcement.
     pub unknown_keys: u64,
+    /// Set when it was delivered before and comes from an archive.
+    pub replay: Option<Replay>,
+}
+
+/// A delivery that is loaded again from an archive.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The revision it was.
+    pub revision: i32,
+    /// The files that its rows name.
+    pub named: Arc<HashMap<NamedBy, Arc<ArchivedFile>>>,
+    /// Whether the archive is another data directory's.
+    pub foreign: bool,
 }
 
 /// Rows, or where they are.
@@ -71,6 +84,22 @@ pub enum BatchContent {
 }
 
 impl BatchSource {
+    /// What is wrong with its archived files, if anything: a damaged file fails in many ways, most of which
+    /// look like the provider's fault.
+    fn damage(&self) -> Option<Error> {
+        let own = match &self.content {
+            BatchContent::Files(files) => files.as_slice(),
+            BatchContent::Rows(_) => &[],
+        };
+        let own = own.iter().filter_map(|file| match file {
+            FileSource::Archived(archived) => Some(archived),
+            FileSource::Url(_) | FileSource::Path(_) => None,
+        });
+        let named = self.replay.iter().flat_map(|replay| replay.named.values());
+        own.chain(named)
+            .find_map(|archived| archived.archive.check(&archived.file).err())
+    }
+
     /// An announced batch of `dataset` (or of the one its columns fit).
     #[must_use]
     pub fn announced(batch: hook::Batch, dataset: Option<Arc<Contract>>) -> (Self, Vec<String>) {
@@ -92,6 +121,7 @@ impl BatchSource {
             pages_incomplete: batch.pages_incomplete,
             notes: batch.notes,
             unknown_keys: batch.unknown_keys,
+            replay: None,
         };
         (source, columns)
     }
@@ -202,6 +232,12 @@ impl<'a> Pipeline<'a> {
                     restarted = true;
                     continue;
                 }
+                // What an archive could not give is no part of the batch's history.
+                Err(error) if source.replay.is_some() => {
+                    let error = source.damage().unwrap_or(error);
+                    let verdict = Verdict::of_error(error)?;
+                    return Ok(attempt.outcome(source, verdict, false));
+                }
                 Err(error) => Verdict::of_error(error)?,
             };
             return self.settle(warehouse, source, attempt, verdict);
@@ -269,6 +305,16 @@ impl<'a> Pipeline<'a> {
             source.batch_no.as_str(),
         )?;
         attempt.first_file = ledger::next_file_id(warehouse.connection())?;
+        if let Some(replay) = &source.replay {
+            if let Some((loaded, _)) = attempt.standing.loaded
+                && loaded > replay.revision
+            {
+                return Ok(Verdict::Unchanged);
+            }
+            attempt.standing.next_revision = attempt.standing.next_revision.max(replay.revision);
+            // Loading again what is loaded must not forget a later attempt.
+            attempt.standing.pending = false;
+        }
 
         let threads = warehouse.threads();
         let handle = warehouse.interrupt_handle();
@@ -282,8 +328,19 @@ impl<'a> Pipeline<'a> {
         let result = self.interruptible(handle, || {
             loading.run(&contract, child.as_ref(), columns, headed, attempt)
         });
-        match result {
-            Ok(Verdict::Loaded) => transaction.commit()?,
+        match &result {
+            Ok(Verdict::Loaded) => {
+                // Before the commit: a batch that is loaded can always be loaded again.
+                self.keep(source, columns, attempt, DeliveryOutcome::Loaded)?;
+                transaction.commit()?;
+            }
+            Ok(Verdict::NotLoaded {
+                state: FailedState::Failed,
+                ..
+            }) => {
+                transaction.rollback();
+                self.keep(source, columns, attempt, DeliveryOutcome::Failed)?;
+            }
             _ => transaction.rollback(),
         }
         result
@@ -310,6 +367,24 @@ impl<'a> Pipeline<'a> {
         let _ = self.runtime.block_on(watch);
         self.stop.check()?;
         result
+    }
+
+    /// Writes down in the archive what was delivered, unless it is from there.
+    fn keep(
+        &self,
+        source: &BatchSource,
+        columns: &[String],
+        attempt: &Attempt,
+        outcome: DeliveryOutcome,
+    ) -> Result<()> {
+        let is_there = source.replay.as_ref().is_some_and(|replay| !replay.foreign);
+        match (
+            &self.feeding.archive,
+            attempt.delivery(source, columns, outcome),
+        ) {
+            (Some(archive), Some(delivery)) if !is_there => archive.record(&delivery),
+            _ => Ok(()),
+        }
     }
 
     /// Writes down what the transaction could not, and says how it went.
@@ -367,6 +442,12 @@ impl<'a> Pipeline<'a> {
             }
         }
         Ok(attempt.outcome(source, verdict, written))
+    }
+
+    /// What downloads files.
+    #[must_use]
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.feeding.fetcher
     }
 
     /// Opens an announcement by URL.

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod architecture;
+mod backfill;
 mod demo;
 mod downloads;
 mod fault_stories;

@@ -84,6 +84,11 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             }
         }
     }
+    if arguments.sources.is_empty()
+        && let Some(batch_no) = &batch_no
+    {
+        announcements = session.ask_provider(batch_no)?;
+    }
     let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
     for assembled in hook::assemble(announcements) {
         match assembled.batch.and_then(|batch| {
@@ -153,6 +158,7 @@ fn numbered(
         pages_incomplete: false,
         notes: Vec::new(),
         unknown_keys: 0,
+        replay: None,
     }
 }
 

@@ -36,6 +36,11 @@ fn known_rejected(outcome: &Outcome) -> u64 {
 impl Report<'_> {
     /// Such as `2 loaded, 1 failed`.
     pub(super) fn summary(&self) -> String {
+        self.summary_with(self.left.len())
+    }
+
+    /// The same while it is not settled which batches are `left`.
+    pub(super) fn summary_with(&self, left: usize) -> String {
         let mut parts: Vec<_> = self.stopped.iter().map(ToString::to_string).collect();
         for outcome in ["loaded", "unchanged", "failed", "waiting", "expired"] {
             let count = self
@@ -48,10 +53,10 @@ impl Report<'_> {
             }
         }
         if !self.errors.is_empty() {
-            parts.push(format!("{} not understood", self.errors.len()));
+            parts.push(output::counted(self.errors.len() as u64, "error"));
         }
-        if !self.left.is_empty() {
-            parts.push(format!("{} left for the next run", self.left.len()));
+        if left > 0 {
+            parts.push(format!("{left} left for the next run"));
         }
         let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
         if rejected > 0 {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::pipeline::Progress;
 
@@ -71,14 +71,47 @@ fn draw(progress: &Progress, stop: &AtomicBool) {
             (done, all) => format!(", file {done} of {all}"),
         };
         bar.set_prefix(format!("{} rows{files}", load(&progress.rows)));
-        bar.set_message(
-            progress
-                .label
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        );
+        let label = progress
+            .label
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let batches = (load(&progress.batches.0), load(&progress.batches.1));
+        bar.set_message(of_batches(batches, started.elapsed()) + &label);
         bar.tick();
     }
     bar.finish_and_clear();
+}
+
+/// Such as `batch 3 of 200, 4m left  `; the time is the average so far, carried on.
+fn of_batches((done, all): (u64, u64), elapsed: Duration) -> String {
+    if all < 2 {
+        return String::new();
+    }
+    let left = elapsed.as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
+    let left = match done {
+        0 => String::new(),
+        _ => format!(", {} left", HumanDuration(Duration::from_secs_f64(left))),
+    };
+    format!("batch {} of {all}{left}  ", (done + 1).min(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_batches_will_take_is_carried_on_from_those_done() {
+        let after = |seconds| Duration::from_secs(seconds);
+        assert_eq!(of_batches((0, 1), after(9)), "");
+        assert_eq!(of_batches((0, 4), after(9)), "batch 1 of 4  ");
+        assert_eq!(
+            of_batches((1, 4), after(9)),
+            "batch 2 of 4, 27 seconds left  "
+        );
+        assert_eq!(
+            of_batches((4, 4), after(9)),
+            "batch 4 of 4, 0 seconds left  "
+        );
+    }
 }

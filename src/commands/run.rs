@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
         until: arguments.deadline.map(|deadline| started + deadline),
     };
-    session.load_some(&batches, limits)?;
+    session.load_some(batches.as_slice(), limits)?;
     for (path, note) in ended(&waiting, session.outcomes()) {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),

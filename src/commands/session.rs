@@ -3,16 +3,20 @@
 use std::{
     fs,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use super::{Context, load_report::Report, progress::ProgressDisplay};
+use super::{Context, archive::retention, load_report::Report, progress::ProgressDisplay};
 use crate::{
+    archive::{Archive, Removed},
+    batch_no::BatchNo,
     cli::Doing,
     error::{Error, ExitStatus, Result},
+    hook::Announcement,
     ledger::{self, RunEntry},
     load::Warehouse,
     pipeline::{BatchSource, Outcome, Pipeline, Progress},
+    provider::Provider,
     publish::{Lock, Staging},
     source_url::SourceUrl,
     stop::Stop,
@@ -37,9 +41,41 @@ pub(super) struct LoadSession<'a> {
     errors: Vec<Error>,
     /// Batches that a limit or a signal has kept from being loaded.
     left: Vec<String>,
+    /// Batches of the queue whose turn has come.
+    tried: usize,
     stop: Stop,
     /// The signal's error, once it has ended something.
     stopped: Option<Error>,
+}
+
+/// A batch to be loaded, with the columns of its inline list.
+pub(super) type Loadable = (BatchSource, Vec<String>);
+
+/// Batches to be loaded, made one by one when their turn comes: each may hold a long list.
+pub(super) trait Queue {
+    /// The batches' numbers.
+    fn names(&self) -> Vec<String>;
+
+    /// The batch at `index`.
+    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Loadable>;
+
+    /// What to load in place of a batch whose link is dead.
+    fn instead(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Option<Loadable>>;
+}
+
+impl Queue for &[Loadable] {
+    fn names(&self) -> Vec<String> {
+        let names = self.iter().map(|(batch, _)| batch.batch_no.to_string());
+        names.collect()
+    }
+
+    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Loadable> {
+        Ok(self[index].clone())
+    }
+
+    fn instead(&mut self, _: &LoadSession<'_>, _: usize) -> Result<Option<Loadable>> {
+        Ok(None)
+    }
 }
 
 /// When to stop before all batches are done.
@@ -96,6 +132,7 @@ impl<'a> LoadSession<'a> {
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: Vec::new(),
+            tried: 0,
             stop,
             stopped: None,
         })
@@ -103,6 +140,19 @@ impl<'a> LoadSession<'a> {
 
     pub(super) fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
         self.pipeline.fetch_announcement(url)
+    }
+
+    /// All that the configured provider has of a batch.
+    pub(super) fn ask_provider(&self, batch_no: &BatchNo) -> Result<Vec<Announcement>> {
+        let provider = Provider::new(&self.context.config.provider, |name| {
+            std::env::var(name).ok()
+        })?;
+        let provider = provider.ok_or_else(|| Error::Usage {
+            message: format!("{batch_no}: no provider is configured to ask for it"),
+            hint: Some("set [provider] url, or give the announcement to `redledger ingest`".into()),
+        })?;
+        let asked = provider.ask(self.pipeline.fetcher(), batch_no);
+        self.runtime.block_on(self.stop.unless(asked))
     }
 
     /// Runs `future` on the runtime that the downloads run on.
@@ -161,41 +211,31 @@ impl<'a> LoadSession<'a> {
     }
 
     /// Loads the batches in order and publishes what they have changed, once.
-    pub(super) fn load_all(&mut self, batches: &[(BatchSource, Vec<String>)]) -> Result<()> {
+    pub(super) fn load_all(&mut self, batches: &[Loadable]) -> Result<()> {
         self.load_some(batches, Limits::default())
     }
 
     /// Like [`Self::load_all`], but stops between batches when `limits` say so.
     ///
     /// A signal ends the batch under way, of which nothing is loaded; those before it are published.
-    pub(super) fn load_some(
-        &mut self,
-        batches: &[(BatchSource, Vec<String>)],
-        limits: Limits,
-    ) -> Result<()> {
-        if batches.is_empty() {
+    pub(super) fn load_some(&mut self, mut batches: impl Queue, limits: Limits) -> Result<()> {
+        let names = batches.names();
+        if names.is_empty() {
             return Ok(());
         }
-        match self.load_locked(batches, limits) {
-            Err(error @ Error::Stopped { .. }) => {
-                self.note_error(error);
-                self.leave(batches);
-                Ok(())
-            }
-            other => other,
+        let count = names.len();
+        match self.load_locked(&mut batches, count, limits) {
+            Err(error @ Error::Stopped { .. }) => self.note_error(error),
+            other => other?,
         }
-    }
-
-    /// Takes note of the batches that were not loaded.
-    fn leave(&mut self, batches: &[(BatchSource, Vec<String>)]) {
-        let left = batches.iter().skip(self.outcomes.len());
-        self.left
-            .extend(left.map(|(batch, _)| batch.batch_no.to_string()));
+        self.left.extend(names.into_iter().skip(self.tried));
+        Ok(())
     }
 
     fn load_locked(
         &mut self,
-        batches: &[(BatchSource, Vec<String>)],
+        batches: &mut impl Queue,
+        count: usize,
         limits: Limits,
     ) -> Result<()> {
         self.lock()?;
@@ -204,10 +244,14 @@ impl<'a> LoadSession<'a> {
             Staging::prepare(&config.warehouse_path(), config.warehouse.mode, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
-        let loaded = self.load_into(&staging, batches, limits);
+        let loaded = self.load_into(&staging, batches, count, limits);
         drop(display);
         match loaded {
-            Ok(true) => staging.publish(),
+            Ok(true) => {
+                staging.publish()?;
+                self.clear_archive();
+                Ok(())
+            }
             Ok(false) => {
                 staging.discard();
                 Ok(())
@@ -219,41 +263,51 @@ impl<'a> LoadSession<'a> {
         }
     }
 
+    /// Removes from the archive what the settings let go; failing to is no reason to fail a load.
+    fn clear_archive(&self) {
+        let config = &self.context.config;
+        let archive = Archive::new(&config.data_dir);
+        let limits = retention(&config.archive);
+        match archive.prune(limits, SystemTime::now(), false, false) {
+            Ok(removed) if removed == Removed::default() => {}
+            Ok(removed) => tracing::info!(
+                revisions = removed.revisions.len(),
+                files = removed.files,
+                bytes = removed.bytes,
+                "removed old deliveries from the archive"
+            ),
+            Err(error) => tracing::warn!("old deliveries stay in the archive: {}", error.chain()),
+        }
+    }
+
     fn load_into(
         &mut self,
         staging: &Staging,
-        batches: &[(BatchSource, Vec<String>)],
+        batches: &mut impl Queue,
+        count: usize,
         limits: Limits,
     ) -> Result<bool> {
         let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
-        for (batch, columns) in batches {
+        self.progress.expect_batches(count as u64);
+        for index in 0..count {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
-            if late || self.outcomes.len() >= limits.batches {
+            if late || index >= limits.batches {
                 break;
             }
-            tracing::info!(batch_no = %batch.batch_no, origin = batch.origin, "loading");
-            let loaded = self
-                .stop
-                .check()
-                .and_then(|()| self.pipeline.load(&mut warehouse, batch, columns));
-            let outcome = match loaded {
+            match self.load_next(&mut warehouse, batches, index) {
+                Ok(outcome) => self.outcomes.push(outcome),
                 // Batches before it are whole: what they took is not thrown away.
                 Err(error @ Error::Stopped { .. }) => {
                     self.note_error(error);
                     break;
                 }
-                loaded => loaded?,
-            };
-            tracing::info!(
-                batch_no = outcome.batch_no,
-                outcome = outcome.outcome,
-                rows = outcome.rows_loaded,
-                rejected = outcome.rows_rejected,
-                "done"
-            );
-            self.outcomes.push(outcome);
+                Err(error) if error.concerns_one_batch() => self.note_error(error),
+                Err(error) => return Err(error),
+            }
+            self.tried = index + 1;
+            self.progress.batch_done();
         }
-        self.leave(batches);
+        let left = count - self.tried;
         if !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
@@ -264,12 +318,47 @@ impl<'a> LoadSession<'a> {
                 run_id: self.run_id.clone(),
                 command: self.command.to_owned(),
                 started_at: self.started_at,
-                outcome: self.report().summary(),
-                exit_code: exit.code(),
+                outcome: self.report().summary_with(left),
+                exit_code: if left > 0 {
+                    exit.max(ExitStatus::Incomplete)
+                } else {
+                    exit
+                }
+                .code(),
             },
         )?;
         warehouse.close()?;
         Ok(true)
+    }
+
+    /// Loads one batch, or what stands in for it when its link is dead.
+    fn load_next(
+        &self,
+        warehouse: &mut Warehouse,
+        batches: &mut impl Queue,
+        index: usize,
+    ) -> Result<Outcome> {
+        self.stop.check()?;
+        let outcome = self.load_one(warehouse, &batches.take(self, index)?)?;
+        if outcome.outcome == ledger::State::Expired.as_str()
+            && let Some(other) = batches.instead(self, index)?
+        {
+            return self.load_one(warehouse, &other);
+        }
+        Ok(outcome)
+    }
+
+    fn load_one(&self, warehouse: &mut Warehouse, (batch, columns): &Loadable) -> Result<Outcome> {
+        tracing::info!(batch_no = %batch.batch_no, origin = batch.origin, "loading");
+        let outcome = self.pipeline.load(warehouse, batch, columns)?;
+        tracing::info!(
+            batch_no = outcome.batch_no,
+            outcome = outcome.outcome,
+            rows = outcome.rows_loaded,
+            rejected = outcome.rows_rejected,
+            "done"
+        );
+        Ok(outcome)
     }
 
     fn exit_status(&self) -> ExitStatus {

@@ -48,6 +48,55 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Announcement>> {
     Ok(announcements)
 }
 
+/// Like [`parse`], of the part of a document that `pointer` (RFC 6901, such as `/data/hook`) leads to.
+///
+/// # Errors
+/// As [`parse`], and when there is nothing at `pointer`.
+pub fn parse_at(origin: &str, bytes: &[u8], pointer: &str) -> Result<Vec<Announcement>> {
+    let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
+    let mut value = json::document(text).map_err(|fault| fault.at(origin))?;
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let next = match Kind::of(value) {
+            Kind::Object => json::object(value)
+                .map_err(|fault| fault.at(origin))?
+                .into_iter()
+                .find(|(key, _)| *key == token)
+                .map(|(_, value)| value),
+            Kind::Array => json::array(value)
+                .map_err(|fault| fault.at(origin))?
+                .into_iter()
+                .nth(token.parse().unwrap_or(usize::MAX)),
+            _ => None,
+        };
+        value = next.ok_or_else(|| {
+            Fault::new(format!("nothing at `{pointer}`, where a hook was expected")).at(origin)
+        })?;
+    }
+    if Kind::of(value) == Kind::Text {
+        let inner = json::text(value).map_err(|fault| fault.at(origin))?;
+        return parse(origin, inner.as_bytes());
+    }
+    parse(origin, value.get().as_bytes())
+}
+
+/// Reads the rows of an inline list as the archive keeps them: one JSON object after the other.
+///
+/// # Errors
+/// [`Error::Announcement`] that names the row.
+pub fn stored_rows(origin: &str, bytes: &[u8]) -> Result<Vec<ListRow>> {
+    serde_json::Deserializer::from_slice(bytes)
+        .into_iter::<&RawValue>()
+        .zip(1_u64..)
+        .map(|(value, position)| {
+            value
+                .map_err(|error| Fault::new(format!("is not JSON ({error})")))
+                .and_then(row)
+                .map_err(|fault| fault.within(format_args!("row {position} ")).at(origin))
+        })
+        .collect()
+}
+
 /// The elements of an array, or the value itself, each with its origin.
 fn elements<'a>(origin: &str, value: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>> {
     if Kind::of(value) != Kind::Array {

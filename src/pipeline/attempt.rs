@@ -4,11 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    BatchSource, Outcome,
-    feed::{FedFile, hex},
-};
+use super::{BatchSource, Outcome, feed::FedFile};
 use crate::{
+    archive::{DeliveredFile, Delivery, DeliveryOutcome, Format, hex},
     contract::Contract,
     error::{Error, ExitStatus, FailedState, Result},
     ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
@@ -82,6 +80,8 @@ pub(super) struct Attempt {
     pub(super) standing: Standing,
     pub(super) first_file: i64,
     pub(super) files: Vec<FileEntry>,
+    /// The same files, for the archive.
+    delivered: Vec<DeliveredFile>,
     pub(super) controls: Vec<Control>,
     pub(super) rejections: Vec<Rejection>,
     pub(super) log: Arc<RejectionLog>,
@@ -99,6 +99,7 @@ impl Attempt {
             standing: Standing::default(),
             first_file: 0,
             files: Vec::new(),
+            delivered: Vec::new(),
             controls: Vec::new(),
             rejections: Vec::new(),
             log: Arc::default(),
@@ -120,6 +121,20 @@ impl Attempt {
                 .copied()
                 .unwrap_or_default();
             self.unwrapped += counts.unwrapped();
+            if let Some(path) = &file.archive_path {
+                self.delivered.push(DeliveredFile {
+                    path: path.clone(),
+                    content_hash: file.hash.clone(),
+                    bytes: file.bytes,
+                    url: file.url.clone(),
+                    etag: file.etag.clone(),
+                    content_type: file.content_type,
+                    last_modified: file.last_modified,
+                    expected_rows: file.expected_rows.filter(|_| file.named_by.is_some()),
+                    fetched_at_us: file.fetched_at,
+                    named_by: file.named_by,
+                });
+            }
             self.files.push(FileEntry {
                 file_id: file.scanned.file_id,
                 dataset: contract.name.to_string(),
@@ -334,6 +349,31 @@ impl Attempt {
                 ..file.clone()
             })
             .collect()
+    }
+
+    /// What the archive writes down; `None` when not every file is kept.
+    pub(super) fn delivery(
+        &self,
+        source: &BatchSource,
+        columns: &[String],
+        outcome: DeliveryOutcome,
+    ) -> Option<Delivery> {
+        let contract = self.dataset.as_ref()?;
+        (self.delivered.len() == self.files.len() && !self.files.is_empty()).then(|| Delivery {
+            format: Format,
+            dataset: contract.name.to_string(),
+            batch_no: source.batch_no.clone(),
+            revision: self.standing.next_revision,
+            outcome,
+            origin: source.origin.clone(),
+            announced_at_ms: source.announced_at,
+            total: source.total,
+            notes: source.notes.clone(),
+            unknown_keys: source.unknown_keys,
+            columns: columns.to_vec(),
+            recorded_at_us: ledger::now(),
+            files: self.delivered.clone(),
+        })
     }
 
     /// The ledger's row.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
-    archive::{Archive, ArchiveWriter},
+    archive::{Archive, ArchiveWriter, DeliveredFile, NamedBy, differs, hex},
     batch_no::BatchNo,
     config::DownloadConfig,
     contract::Contract,
@@ -27,7 +27,7 @@ use crate::{
     reader::{Chunk, Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{BodyStream, Fetcher, Opened, Proof, Wholeness, open_file},
+    source::{BodyStream, Fetcher, Opened, Proof, Wholeness, charset, open_file},
     source_url::{SourceUrl, redacted},
 };
 
@@ -38,6 +38,17 @@ pub enum FileSource {
     Url(SourceUrl),
     /// Named on the command line.
     Path(PathBuf),
+    /// Delivered before, and kept.
+    Archived(Arc<ArchivedFile>),
+}
+
+/// A file in an archive.
+#[derive(Debug)]
+pub struct ArchivedFile {
+    /// The archive.
+    pub archive: Archive,
+    /// As it was delivered.
+    pub file: DeliveredFile,
 }
 
 impl FileSource {
@@ -47,6 +58,7 @@ impl FileSource {
         match self {
             Self::Url(url) => url.to_string(),
             Self::Path(path) => path.display().to_string(),
+            Self::Archived(archived) => archived.file.url.clone(),
         }
     }
 }
@@ -62,11 +74,24 @@ pub struct Progress {
     pub rows: AtomicU64,
     /// Files read to their end, and files in all.
     pub files: (AtomicU64, AtomicU64),
+    /// Batches done, and batches in all.
+    pub batches: (AtomicU64, AtomicU64),
     /// What is being loaded.
     pub label: Mutex<String>,
 }
 
 impl Progress {
+    /// Takes note of how many batches are to be loaded.
+    pub fn expect_batches(&self, count: u64) {
+        self.batches.0.store(0, Ordering::Relaxed);
+        self.batches.1.store(count, Ordering::Relaxed);
+    }
+
+    /// Takes note of a batch that is over.
+    pub fn batch_done(&self) {
+        self.batches.0.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Starts over for another batch.
     pub fn begin(&self, label: String, files: u64) {
         for counter in [&self.bytes, &self.expected_bytes, &self.rows, &self.files.0] {
@@ -91,6 +116,8 @@ pub(super) struct Feeding {
 pub(super) struct HeadedFile {
     origin: String,
     etag: Option<String>,
+    content_type: Option<String>,
+    last_modified: Option<String>,
     wholeness: Wholeness,
     tally: Tally,
     reader: RecordReader<Tap>,
@@ -115,6 +142,8 @@ pub(super) struct Job {
     /// Rows it should have, when something says so.
     pub(super) expected_rows: Option<u64>,
     pub(super) inherited: Vec<Vec<u8>>,
+    /// The row that names it.
+    pub(super) named_by: Option<NamedBy>,
 }
 
 /// Rows that came inside the announcement.
@@ -133,6 +162,9 @@ pub(super) struct FedFile {
     pub(super) bytes: u64,
     pub(super) hash: String,
     pub(super) etag: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) last_modified: Option<String>,
+    pub(super) named_by: Option<NamedBy>,
     pub(super) archive_path: Option<String>,
     pub(super) encoding: &'static str,
     pub(super) header: String,
@@ -151,11 +183,30 @@ impl Feeding {
         let opened = match source {
             FileSource::Url(url) => self.fetcher.open(url).await?,
             FileSource::Path(path) => open_file(path).await?,
+            FileSource::Archived(archived) => {
+                let DeliveredFile {
+                    url,
+                    etag,
+                    content_type,
+                    last_modified,
+                    bytes,
+                    ..
+                } = archived.file.clone();
+                Opened {
+                    origin: url,
+                    etag,
+                    content_type,
+                    last_modified,
+                    length: Some(bytes),
+                    ..open_file(&archived.archive.path_of(&archived.file)).await?
+                }
+            }
         };
         let Opened {
             origin,
             etag,
-            charset,
+            content_type,
+            last_modified,
             length,
             body,
             wholeness,
@@ -165,7 +216,7 @@ impl Feeding {
                 .expected_bytes
                 .fetch_add(length, Ordering::Relaxed);
         }
-        let tally = Tally::new(self.archive.as_ref());
+        let tally = Tally::new(self.archive_for(source));
         let tap = Tap {
             body,
             tally: tally.clone(),
@@ -175,16 +226,26 @@ impl Feeding {
             origin: origin.clone(),
             delimiter: contract.map_or(b',', |contract| contract.csv.delimiter),
             encoding: contract.and_then(|contract| contract.csv.encoding),
-            charset,
+            charset: content_type.as_deref().and_then(charset),
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
         };
         let reader = RecordReader::open(tap, options).await?;
         Ok(HeadedFile {
             origin,
             etag,
+            content_type,
+            last_modified,
             wholeness,
             tally,
             reader,
+        })
+    }
+
+    /// Where a file is to be kept; not twice in one archive.
+    fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
+        self.archive.as_ref().filter(|own| match source {
+            FileSource::Archived(archived) => !archived.archive.is_same(own),
+            FileSource::Url(_) | FileSource::Path(_) => true,
         })
     }
 
@@ -229,6 +290,8 @@ impl Feeding {
         let HeadedFile {
             origin,
             etag,
+            content_type,
+            last_modified,
             wholeness,
             tally,
             mut reader,
@@ -259,7 +322,16 @@ impl Feeding {
             )?;
         }
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
-        let (bytes, hash, archive_path) = self.keep(tally, contract, batch_no, "csv").await?;
+        let (bytes, hash, mut archive_path) = self.keep(tally, contract, batch_no, "csv").await?;
+        let mut fetched_at = ledger::now();
+        if let FileSource::Archived(archived) = &job.source {
+            let ArchivedFile { archive, file } = archived.as_ref();
+            if hash != file.content_hash {
+                return Err(differs(&archive.path_of(file), &hash, &file.content_hash));
+            }
+            fetched_at = file.fetched_at_us;
+            archive_path = archive_path.or_else(|| Some(file.path.clone()));
+        }
         Ok(FedFile {
             archive_path,
             scanned,
@@ -267,11 +339,14 @@ impl Feeding {
             bytes,
             hash,
             etag,
+            content_type,
+            last_modified,
+            named_by: job.named_by,
             encoding: reader.encoding(),
             header: reader.header().raw.clone(),
             read: reader.records(),
             expected_rows: job.expected_rows,
-            fetched_at: ledger::now(),
+            fetched_at,
         })
     }
 
@@ -370,6 +445,9 @@ impl Feeding {
             bytes,
             hash,
             etag: None,
+            content_type: None,
+            last_modified: None,
+            named_by: None,
             encoding: "UTF-8",
             header: columns.join(","),
             read: rows.len() as u64,
@@ -470,17 +548,6 @@ impl Tally {
             .transpose()?;
         Ok((counted.bytes, hash, path))
     }
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// The archive's failure on its way through the reader.

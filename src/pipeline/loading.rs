@@ -10,7 +10,8 @@ use super::{
     feed::{FedFile, HeadedFile, InlineList, Job},
 };
 use crate::{
-    contract::{Contract, Field, FieldType},
+    archive::NamedBy,
+    contract::{Contract, Field, FieldType, Parent},
     error::{Error, Result},
     ledger,
     load::BatchTransaction,
@@ -180,6 +181,7 @@ impl Loading<'_> {
                         headed: headed.take(),
                         expected_rows: self.source.total,
                         inherited: Vec::new(),
+                        named_by: None,
                     })
                     .collect();
                 self.insert(
@@ -270,17 +272,18 @@ impl Loading<'_> {
             .into_iter()
             .zip(first_file..)
             .map(|(follow_up, file_id)| {
-                let url = SourceUrl::parse(&follow_up.url).map_err(|message| Error::File {
-                    origin: self.source.origin.clone(),
-                    message: format!("line {}: `{}`: {message}", follow_up.line, of.url_field),
-                    hint: None,
-                })?;
+                let named_by = NamedBy {
+                    file: usize::try_from(follow_up.file_id - attempt.first_file)
+                        .unwrap_or(usize::MAX),
+                    line: follow_up.line,
+                };
                 Ok(Job {
                     file_id,
-                    source: FileSource::Url(url),
+                    source: self.named_file(&follow_up, named_by, of)?,
                     headed: None,
                     expected_rows: follow_up.rows,
                     inherited: follow_up.inherited,
+                    named_by: Some(named_by),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -296,6 +299,35 @@ impl Loading<'_> {
                 sender,
             ),
         )
+    }
+
+    /// The file that a row names: where the row says, or in the archive that the row is from.
+    fn named_file(
+        &self,
+        follow_up: &FollowUp,
+        named_by: NamedBy,
+        parent: &Parent,
+    ) -> Result<FileSource> {
+        let of_line = |message: String, hint: Option<&str>| Error::File {
+            origin: self.source.origin.clone(),
+            message: format!("line {}: `{}`: {message}", follow_up.line, parent.url_field),
+            hint: hint.map(str::to_owned),
+        };
+        match &self.source.replay {
+            None => SourceUrl::parse(&follow_up.url)
+                .map(FileSource::Url)
+                .map_err(|message| of_line(message, None)),
+            Some(replay) => replay
+                .named
+                .get(&named_by)
+                .map(|file| FileSource::Archived(Arc::clone(file)))
+                .ok_or_else(|| {
+                    of_line(
+                        "the archive does not hold the file that it names".into(),
+                        Some("get the batch again with `redledger backfill BATCH --refetch`"),
+                    )
+                }),
+        }
     }
 
     /// Gives rows that were taken out after they were loaded their delivered text back.

@@ -52,7 +52,8 @@ pub async fn open_file(path: &Path) -> Result<Opened, FetchError> {
     Ok(Opened {
         origin,
         etag: None,
-        charset: None,
+        content_type: None,
+        last_modified: None,
         length: length.filter(|_| !decoded),
         body,
         wholeness,

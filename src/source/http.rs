@@ -26,6 +26,15 @@ const MAX_ERROR_BODY: usize = 16 * 1024;
 /// How long an error's body is waited for: the status is known already.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 
+/// What is asked: a plain GET, or a question of the configured provider.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// POST with this body; `None`: GET.
+    pub body: Option<String>,
+    /// Headers, which may hold a token: they are sent to the URL's own origin only.
+    pub headers: HeaderMap,
+}
+
 /// A continuation: from which byte, of which version.
 pub(super) struct RangeRequest {
     pub(super) from: u64,
@@ -82,15 +91,27 @@ pub(super) async fn request(
     config: &DownloadConfig,
     attempts: &mut Attempts,
     url: &SourceUrl,
+    question: &Question,
     range: Option<&RangeRequest>,
 ) -> Result<Response, Failure> {
+    let asked = url.secret().origin();
     let mut target = url.secret().clone();
     target.set_fragment(None);
     for _ in 0..=MAX_REDIRECTS {
         guard
             .check(&target)
             .map_err(|denied| Failure::refused(denied.0))?;
-        let mut request = client.get(target.clone());
+        let mut request = match &question.body {
+            Some(body) => client.post(target.clone()).body(body.clone()),
+            None => client.get(target.clone()),
+        };
+        if target.origin() == asked {
+            request = request.headers(question.headers.clone());
+        } else if question.body.is_some() {
+            return Err(Failure::refused(
+                "a redirect leads a POST to another origin",
+            ));
+        }
         if let Some(range) = range {
             request = request
                 .header(RANGE, format!("bytes={}-", range.from))

@@ -24,9 +24,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED};
 
 pub use file::open_file;
+pub use http::Question;
 pub use retry::{Pace, SystemPace};
 
 use crate::{
@@ -47,8 +48,10 @@ pub struct Opened {
     pub origin: String,
     /// The server's version of the object.
     pub etag: Option<String>,
-    /// The charset that the response names.
-    pub charset: Option<String>,
+    /// The response's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The response's `Last-Modified`.
+    pub last_modified: Option<String>,
     /// Bytes of `body`, when known beforehand.
     pub length: Option<u64>,
     /// The content, decompressed.
@@ -153,7 +156,8 @@ impl Fetcher {
     /// When the address is refused, the file can't be had within the bounded attempts, or what arrives is
     /// no CSV file (an error page, JSON, broken compression).
     pub async fn open(&self, url: &SourceUrl) -> Result<Opened, FetchError> {
-        self.open_as(url, content::Due::Csv).await
+        self.open_as(url, Question::default(), content::Due::Csv)
+            .await
     }
 
     /// Fetches a whole announcement of at most `limit` bytes.
@@ -161,7 +165,21 @@ impl Fetcher {
     /// # Errors
     /// As [`Fetcher::open`], and when it is larger. Whether it is whole its own syntax shows: it is JSON.
     pub async fn read_all(&self, url: &SourceUrl, limit: u64) -> Result<Vec<u8>, FetchError> {
-        let mut opened = self.open_as(url, content::Due::Announcement).await?;
+        self.ask(url, Question::default(), limit).await
+    }
+
+    /// The answer to a question, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Fetcher::read_all`].
+    pub async fn ask(
+        &self,
+        url: &SourceUrl,
+        question: Question,
+        limit: u64,
+    ) -> Result<Vec<u8>, FetchError> {
+        let due = content::Due::Announcement;
+        let mut opened = self.open_as(url, question, due).await?;
         let mut all = Vec::new();
         while let Some(piece) = opened.body.next().await {
             let piece = piece?;
@@ -176,8 +194,13 @@ impl Fetcher {
         Ok(all)
     }
 
-    async fn open_as(&self, url: &SourceUrl, due: content::Due) -> Result<Opened, FetchError> {
-        let begun = transfer::Transfer::begin(Arc::clone(&self.0), url).await?;
+    async fn open_as(
+        &self,
+        url: &SourceUrl,
+        question: Question,
+        due: content::Due,
+    ) -> Result<Opened, FetchError> {
+        let begun = transfer::Transfer::begin(Arc::clone(&self.0), url, question).await?;
         let origin = url.to_string();
         let limits = content::Limits {
             max_bytes: self.0.config.max_bytes.0,
@@ -191,7 +214,8 @@ impl Fetcher {
         let body = content::check_document(&origin, body, media_type.as_deref(), due).await?;
         Ok(Opened {
             etag: header(&begun.headers, &ETAG),
-            charset: media_type.as_deref().and_then(charset),
+            content_type: media_type,
+            last_modified: header(&begun.headers, &LAST_MODIFIED),
             length: begun.length.filter(|_| !encoded && !compressed),
             body,
             wholeness: begun.wholeness,
@@ -205,7 +229,8 @@ fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> Option<Str
 }
 
 /// The `charset` parameter of a media type.
-fn charset(media_type: &str) -> Option<String> {
+#[must_use]
+pub fn charset(media_type: &str) -> Option<String> {
     media_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let value = value.trim().trim_matches('"');

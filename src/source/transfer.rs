@@ -23,7 +23,7 @@ use reqwest::{
 use super::{
     BodyStream, Site, Wholeness,
     checksum::{Checks, Verdict},
-    http::{self, RangeRequest},
+    http::{self, Question, RangeRequest},
     permits::Permits,
     response::{ContentRange, Framing, validator},
     retry::{Attempts, Failure},
@@ -58,6 +58,7 @@ struct Reread {
 pub(super) struct Transfer {
     site: Arc<Site>,
     url: SourceUrl,
+    question: Question,
     origin: String,
     permits: Permits,
     attempts: Attempts,
@@ -85,7 +86,11 @@ pub(super) struct Begun {
 
 impl Transfer {
     /// Waits for a turn, then for the first bytes.
-    pub(super) async fn begin(site: Arc<Site>, url: &SourceUrl) -> Result<Begun, FetchError> {
+    pub(super) async fn begin(
+        site: Arc<Site>,
+        url: &SourceUrl,
+        question: Question,
+    ) -> Result<Begun, FetchError> {
         let origin = url.to_string();
         site.guard
             .check(url.secret())
@@ -96,6 +101,7 @@ impl Transfer {
             attempts: Attempts::new(Arc::clone(&site.config), Arc::clone(&site.pace)),
             site,
             url: url.clone(),
+            question,
             origin,
             permits,
             wholeness: Wholeness::default(),
@@ -188,6 +194,7 @@ impl Transfer {
             &self.site.config,
             &mut self.attempts,
             &self.url,
+            &self.question,
             range.as_ref(),
         )
         .await?;

@@ -245,7 +245,11 @@ async fn what_the_response_says_about_itself_is_passed_on() {
         .await
         .expect("to open");
     assert_eq!(opened.etag.as_deref(), Some("\"v1\""));
-    assert_eq!(opened.charset.as_deref(), Some("gb18030"));
+    let content_type = opened.content_type.as_deref().expect("a type");
+    assert_eq!(
+        redledger::source::charset(content_type).as_deref(),
+        Some("gb18030")
+    );
     assert_eq!(opened.length, Some(body.len() as u64));
     assert_eq!(opened.origin, server.url("/a.csv"));
     assert!(

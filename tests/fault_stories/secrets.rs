@@ -153,8 +153,13 @@ fn check_files(workspace: &Workspace) {
         }
         assert_clean(&name, &bytes);
         if below.starts_with("archive") {
-            let delivered = zstd::decode_all(&bytes[..]).expect("zstd");
-            if may_hold_addresses(below) {
+            // What is written down about a delivery is no delivery: it holds no signature.
+            let is_document = name.ends_with(".json");
+            let delivered = match is_document {
+                true => bytes.clone(),
+                false => zstd::decode_all(&bytes[..]).expect("zstd"),
+            };
+            if may_hold_addresses(below) && !is_document {
                 if delivered
                     .windows(SECRET.len())
                     .any(|at| at == SECRET.as_bytes())

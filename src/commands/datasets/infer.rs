@@ -72,7 +72,7 @@ async fn open(file: &Path, delimiter: u8, max_record: usize) -> Result<RecordRea
         origin: opened.origin,
         delimiter,
         encoding: None,
-        charset: opened.charset,
+        charset: None,
         max_record,
     };
     RecordReader::open(opened.body, options).await

@@ -1,0 +1,488 @@
+//! What is kept, checked and cleared: `redledger archive`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{Archive, Delivery, DeliveryOutcome, entries, folders, hash_of, revision_files};
+use crate::{
+    batch_no::BatchNo,
+    durable::sync_folder,
+    error::{Error, Result},
+};
+
+/// What a check of the whole archive has found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Files read to their end.
+    pub files: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// A kept file that is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which, below the data directory.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// How long deliveries are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Older ones go.
+    pub max_age: Duration,
+    /// Above it the oldest go; `None`: no limit.
+    pub max_bytes: Option<u64>,
+    /// Whether a batch's latest loaded revision stays whatever the limits say.
+    pub keep_current: bool,
+}
+
+/// What retention has removed, or would.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Dataset, number and revision of deliveries.
+    pub revisions: Vec<(String, BatchNo, i32)>,
+    /// Files, those included that no delivery names any more.
+    pub files: u64,
+    /// Their size on disk.
+    pub bytes: u64,
+    /// Bytes above `max_bytes` that are left, all of them of current revisions.
+    pub excess: u64,
+}
+
+impl Archive {
+    /// Reads everything that is kept and compares it with its hash; `progress` is told of every file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a folder can't be read. What is wrong with a file is a finding.
+    pub fn verify(&self, mut progress: impl FnMut(&Path)) -> Result<Verified> {
+        let mut verified = Verified::default();
+        let finding = |path: &Path, message: String| Finding {
+            path: self.below(path),
+            message,
+        };
+        let mut intact: HashSet<String> = HashSet::new();
+        let mut deliveries = Vec::new();
+        for (dataset, folder) in folders(&self.folder)? {
+            for (number, folder) in folders(&folder)? {
+                for (name, path) in entries(&folder)? {
+                    let Some((hash, _)) = name.split_once('.').filter(|_| name.ends_with(".zst"))
+                    else {
+                        continue;
+                    };
+                    progress(&path);
+                    verified.files += 1;
+                    let mut bytes = 0;
+                    match hash_of(&path, |piece| bytes += piece.len() as u64) {
+                        Ok(found) if found == hash => {
+                            intact.insert(self.below(&path));
+                        }
+                        Ok(found) => verified.findings.push(finding(
+                            &path,
+                            format!("SHA-256 {found} where its name says {hash}"),
+                        )),
+                        Err(error) => verified
+                            .findings
+                            .push(finding(&path, format!("can't be read: {error}"))),
+                    }
+                    verified.bytes += bytes;
+                }
+                if let Ok(batch_no) = BatchNo::new(&number) {
+                    match self.deliveries(&dataset, &batch_no) {
+                        Ok(found) => deliveries.extend(found),
+                        Err(error) => verified.findings.push(finding(&folder, error.to_string())),
+                    }
+                }
+            }
+        }
+        let found: HashSet<&str> = verified
+            .findings
+            .iter()
+            .map(|finding| finding.path.as_str())
+            .collect();
+        let mut missing: Vec<Finding> = Vec::new();
+        for delivery in &deliveries {
+            for file in &delivery.files {
+                if !intact.contains(&file.path) && !found.contains(file.path.as_str()) {
+                    missing.push(Finding {
+                        path: file.path.clone(),
+                        message: format!(
+                            "missing: {} names it for {} of {}",
+                            delivery.file_name(),
+                            delivery.batch_no,
+                            delivery.dataset
+                        ),
+                    });
+                }
+            }
+        }
+        verified.findings.extend(missing);
+        Ok(verified)
+    }
+
+    /// Removes what `retention` lets go; with `dry_run` only says what that would be.
+    ///
+    /// `thorough` also looks for files that no delivery names, which every file of the archive is looked
+    /// at for: attempts that failed half-way leave them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file can't be removed; [`Error::File`] when a document is damaged.
+    pub fn prune(
+        &self,
+        retention: Retention,
+        now: SystemTime,
+        thorough: bool,
+        dry_run: bool,
+    ) -> Result<Removed> {
+        let oldest = now.checked_sub(retention.max_age);
+        let is_old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+            oldest
+                .zip(modified.ok())
+                .is_some_and(|(oldest, at)| at < oldest)
+        };
+        let mut removed = Removed::default();
+        // Batches whose documents have to be read: all, or those with an old one.
+        let mut kept: Vec<Delivery> = Vec::new();
+        let mut going: Vec<Delivery> = Vec::new();
+        for (dataset, batch_no) in self.batches()? {
+            let folder = self.folder.join(&dataset).join(batch_no.as_str());
+            let documents = revision_files(&folder)?;
+            let any_old = documents.iter().any(|path| is_old(path));
+            if !any_old && !thorough && retention.max_bytes.is_none() {
+                continue;
+            }
+            let deliveries = self.deliveries(&dataset, &batch_no)?;
+            let current = current(&deliveries).filter(|_| retention.keep_current);
+            for delivery in deliveries {
+                let old = is_old(&folder.join(delivery.file_name()));
+                if old && current != Some(delivery.revision) {
+                    going.push(delivery);
+                } else {
+                    kept.push(delivery);
+                }
+            }
+        }
+        if let Some(max_bytes) = retention.max_bytes {
+            self.over(
+                max_bytes,
+                retention.keep_current,
+                &mut kept,
+                &mut going,
+                &mut removed,
+            );
+        }
+        let needed: HashSet<&str> = kept
+            .iter()
+            .flat_map(|delivery| &delivery.files)
+            .map(|file| file.path.as_str())
+            .collect();
+        let mut files: Vec<String> = going
+            .iter()
+            .flat_map(|delivery| &delivery.files)
+            .map(|file| file.path.clone())
+            .collect();
+        if thorough {
+            for (_, folder) in folders(&self.folder)? {
+                for (_, folder) in folders(&folder)? {
+                    let old = entries(&folder)?
+                        .into_iter()
+                        .filter(|(name, path)| name.ends_with(".zst") && is_old(path));
+                    files.extend(old.map(|(_, path)| self.below(&path)));
+                }
+            }
+        }
+        files.sort();
+        files.dedup();
+        files.retain(|path| !needed.contains(path.as_str()));
+        // The documents first: a crash in between leaves files without one, never one without its files.
+        for delivery in &going {
+            let folder = self
+                .folder
+                .join(&delivery.dataset)
+                .join(delivery.batch_no.as_str());
+            if !dry_run {
+                remove(&folder.join(delivery.file_name()))?;
+                sync_folder(&folder).map_err(Error::io("write", &folder))?;
+            }
+            removed.revisions.push((
+                delivery.dataset.clone(),
+                delivery.batch_no.clone(),
+                delivery.revision,
+            ));
+        }
+        for file in files {
+            let path = self.data_dir.join(file);
+            if let Ok(metadata) = fs::metadata(&path) {
+                removed.files += 1;
+                removed.bytes += metadata.len();
+                if !dry_run {
+                    remove(&path)?;
+                    if let Some(folder) = path.parent() {
+                        // Succeeds only when it was the last one.
+                        let _ = fs::remove_dir(folder);
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Moves the oldest deliveries to those that go until the rest is no larger than `max_bytes`.
+    fn over(
+        &self,
+        max_bytes: u64,
+        keep_current: bool,
+        kept: &mut Vec<Delivery>,
+        going: &mut Vec<Delivery>,
+        removed: &mut Removed,
+    ) {
+        let mut uses: HashMap<String, (u64, u64)> = HashMap::new();
+        for file in kept.iter().flat_map(|delivery| &delivery.files) {
+            let size = fs::metadata(self.path_of(file)).map_or(0, |metadata| metadata.len());
+            uses.entry(file.path.clone()).or_insert((0, size)).0 += 1;
+        }
+        let mut total: u64 = uses.values().map(|(_, size)| size).sum();
+        let mut currents: HashMap<(String, BatchNo), i32> = HashMap::new();
+        for delivery in kept
+            .iter()
+            .filter(|of| of.outcome == DeliveryOutcome::Loaded)
+        {
+            let key = (delivery.dataset.clone(), delivery.batch_no.clone());
+            let latest = currents.entry(key).or_insert(delivery.revision);
+            *latest = delivery.revision.max(*latest);
+        }
+        let is_current = |delivery: &Delivery| {
+            let key = (delivery.dataset.clone(), delivery.batch_no.clone());
+            currents.get(&key) == Some(&delivery.revision)
+        };
+        kept.sort_by_key(|delivery| delivery.recorded_at_us);
+        let mut staying = Vec::new();
+        for delivery in kept.drain(..) {
+            if total <= max_bytes || (keep_current && is_current(&delivery)) {
+                staying.push(delivery);
+                continue;
+            }
+            for file in &delivery.files {
+                if let Some((uses, size)) = uses.get_mut(&file.path) {
+                    *uses -= 1;
+                    if *uses == 0 {
+                        total -= *size;
+                    }
+                }
+            }
+            going.push(delivery);
+        }
+        *kept = staying;
+        removed.excess = total.saturating_sub(max_bytes);
+    }
+
+    /// `path` as documents name it.
+    fn below(&self, path: &Path) -> String {
+        path.strip_prefix(&self.data_dir)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+}
+
+/// The latest revision that was loaded.
+fn current(deliveries: &[Delivery]) -> Option<i32> {
+    deliveries
+        .iter()
+        .filter(|delivery| delivery.outcome == DeliveryOutcome::Loaded)
+        .map(|delivery| delivery.revision)
+        .max()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove from the archive", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::archive::{DeliveredFile, Format};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// An archive with a delivery for each of `revisions`: its content, and its age in days.
+    fn archive(revisions: &[(&str, u32)]) -> (tempfile::TempDir, Archive) {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let archive = Archive::new(data_dir.path());
+        let batch_no = BatchNo::new("B1").expect("a number");
+        for (revision, (content, age)) in (1..).zip(revisions) {
+            let mut writer = archive.writer();
+            writer
+                .write(&Bytes::copy_from_slice(content.as_bytes()))
+                .expect("to write");
+            let hash = {
+                use sha2::Digest as _;
+                super::super::hex(&sha2::Sha256::digest(content.as_bytes()))
+            };
+            let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
+            let delivery = Delivery {
+                format: Format,
+                dataset: "d".into(),
+                batch_no: batch_no.clone(),
+                revision,
+                outcome: DeliveryOutcome::Loaded,
+                origin: "hook.json".into(),
+                announced_at_ms: None,
+                total: None,
+                notes: Vec::new(),
+                unknown_keys: 0,
+                columns: Vec::new(),
+                recorded_at_us: i64::from(revision),
+                files: vec![DeliveredFile {
+                    path: path.clone(),
+                    content_hash: hash,
+                    bytes: content.len() as u64,
+                    url: "https://store.example/a.csv".into(),
+                    etag: None,
+                    content_type: None,
+                    last_modified: None,
+                    expected_rows: None,
+                    fetched_at_us: 0,
+                    named_by: None,
+                }],
+            };
+            archive.record(&delivery).expect("recorded");
+            let at = FileTimes::new().set_modified(SystemTime::now() - DAY * *age);
+            for path in [
+                archive.folder.join("d/B1").join(delivery.file_name()),
+                data_dir.path().join(path),
+            ] {
+                fs::File::options()
+                    .append(true)
+                    .open(path)
+                    .and_then(|file| file.set_times(at))
+                    .expect("to be back-dated");
+            }
+        }
+        (data_dir, archive)
+    }
+
+    fn retention() -> Retention {
+        Retention {
+            max_age: DAY * 400,
+            max_bytes: None,
+            keep_current: true,
+        }
+    }
+
+    fn revisions(archive: &Archive) -> Vec<i32> {
+        let batch_no = BatchNo::new("B1").expect("a number");
+        let deliveries = archive.deliveries("d", &batch_no).expect("deliveries");
+        deliveries.iter().map(|of| of.revision).collect()
+    }
+
+    #[test]
+    fn old_revisions_go_but_never_the_current_one() {
+        let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
+        let prune = |dry_run| archive.prune(retention(), SystemTime::now(), false, dry_run);
+        let would = prune(true).expect("a list");
+        assert_eq!(revisions(&archive), [1, 2, 3]);
+        assert_eq!(prune(false).expect("removed"), would);
+        assert_eq!((would.revisions.len(), would.files), (2, 2));
+        assert_eq!(revisions(&archive), [3]);
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
+        assert_eq!(prune(false).expect("removed"), Removed::default());
+    }
+
+    #[test]
+    fn content_that_a_kept_revision_shares_stays() {
+        let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("one", 700)]);
+        let removed = archive
+            .prune(retention(), SystemTime::now(), true, false)
+            .expect("removed");
+        assert_eq!((removed.revisions.len(), removed.files), (2, 1));
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
+    }
+
+    #[test]
+    fn above_the_size_the_oldest_go_first() {
+        let (_data_dir, archive) = archive(&[("one", 3), ("two", 2), ("three", 1)]);
+        let size = |name: &str| -> u64 {
+            let folder = archive.folder.join("d/B1");
+            let sizes = entries(&folder).expect("a folder").into_iter();
+            sizes
+                .filter(|(file, _)| file.ends_with(name))
+                .map(|(_, path)| fs::metadata(path).expect("metadata").len())
+                .sum()
+        };
+        let max_bytes = Some(size(".zst") - 1);
+        let by_size = Retention {
+            max_bytes,
+            ..retention()
+        };
+        let now = SystemTime::now();
+        let removed = archive.prune(by_size, now, false, false).expect("removed");
+        assert_eq!((removed.revisions.len(), removed.excess), (1, 0));
+        assert_eq!(revisions(&archive), [2, 3]);
+        let none = Retention {
+            max_bytes: Some(0),
+            ..retention()
+        };
+        let removed = archive.prune(none, now, false, false).expect("removed");
+        assert_eq!(removed.excess, size(".zst"));
+        assert_eq!(revisions(&archive), [3]);
+    }
+
+    #[test]
+    fn files_that_no_delivery_names_go_when_old_and_only_in_a_thorough_clearing() {
+        let (_data_dir, archive) = archive(&[("one", 500), ("two", 500)]);
+        fs::remove_file(archive.folder.join("d/B1/revision-1.json")).expect("removed");
+        let now = SystemTime::now();
+        for (thorough, files) in [(false, 0), (true, 1)] {
+            let removed = archive.prune(retention(), now, thorough, false);
+            assert_eq!(removed.expect("removed").files, files);
+        }
+        assert_eq!(archive.verify(|_| {}).expect("read").files, 1);
+    }
+
+    #[test]
+    fn every_damage_is_found() {
+        for damage in ["changed", "cut", "missing", "document"] {
+            let (_data_dir, archive) = archive(&[("one", 0), ("two", 0)]);
+            let path = |name: &str| {
+                let found = entries(&archive.folder.join("d/B1")).expect("a folder");
+                let is_it = |(file, _): &&(String, _)| file.ends_with(name);
+                found.iter().find(is_it).expect("a file").1.clone()
+            };
+            let kept = path(".zst");
+            let mut bytes = fs::read(&kept).expect("the file");
+            match damage {
+                "changed" => {
+                    let other = zstd::encode_all(&b"other"[..], 1).expect("zstd");
+                    fs::write(&kept, other).expect("written");
+                }
+                "cut" => {
+                    bytes.pop();
+                    fs::write(&kept, bytes).expect("written");
+                }
+                "missing" => fs::remove_file(&kept).expect("removed"),
+                _ => fs::write(path(".json"), "{}").expect("written"),
+            }
+            let findings = archive.verify(|_| {}).expect("read").findings;
+            assert_eq!(findings.len(), 1, "{damage}: {findings:?}");
+        }
+    }
+}

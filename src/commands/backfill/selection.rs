@@ -1,0 +1,141 @@
+//! Which batches: numbers, globs and ranges.
+
+use std::path::Path;
+
+use crate::{
+    batch_no::BatchNo,
+    error::{Error, Result},
+};
+
+/// Batches as the command line names them.
+#[derive(Debug)]
+pub(super) enum Selection {
+    /// One.
+    Number(BatchNo),
+    /// All whose numbers match.
+    Glob(glob::Pattern),
+    /// All from the first number to the last, in the order of their text.
+    Range(String, String),
+}
+
+impl Selection {
+    /// A number, a glob with `*`, `?` or `[…]`, or `A..B` with both ends included; either may be left out.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        if let Some((first, last)) = text.split_once("..") {
+            for end in [first, last] {
+                if !end.is_empty() {
+                    number(end)?;
+                }
+            }
+            if !last.is_empty() && last < first {
+                return Err(Error::Usage {
+                    message: format!("`{text}`: no batch is in this range"),
+                    hint: Some(format!("the smaller number comes first: {last}..{first}")),
+                });
+            }
+            return Ok(Self::Range(first.into(), last.into()));
+        }
+        if text.contains(['*', '?', '[']) {
+            return glob::Pattern::new(text)
+                .map(Self::Glob)
+                .map_err(|error| Error::usage(format!("`{text}` is no glob ({})", error.msg)));
+        }
+        number(text).map(Self::Number)
+    }
+
+    /// Those of a file with one a line.
+    pub(super) fn read(path: &Path) -> Result<Vec<Self>> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let mut found = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if !line.is_empty() {
+                found.push(Self::parse(line).map_err(|error| Error::Usage {
+                    message: format!("{}:{number}: {error}", path.display()),
+                    hint: error.hint().map(str::to_owned),
+                })?);
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::usage(format!("{} names no batch", path.display())));
+        }
+        Ok(found)
+    }
+
+    /// Whether it means this batch.
+    pub(super) fn takes(&self, batch_no: &BatchNo) -> bool {
+        match self {
+            Self::Number(number) => number == batch_no,
+            Self::Glob(pattern) => pattern.matches(batch_no.as_str()),
+            Self::Range(first, last) => {
+                let number = batch_no.as_str();
+                first.as_str() <= number && (last.is_empty() || number <= last.as_str())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Glob(pattern) => write!(f, "{pattern}"),
+            Self::Range(first, last) => write!(f, "{first}..{last}"),
+        }
+    }
+}
+
+fn number(text: &str) -> Result<BatchNo> {
+    BatchNo::new(text).map_err(|message| {
+        Error::usage(format!("`{text}`: {}", message.replace("`batchNo`", "it")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_globs_and_ranges_take_what_they_name() {
+        let all = ["BATCH_20260301", "BATCH_20260302", "BATCH_20260401", "X1"];
+        for (text, expected) in [
+            ("BATCH_20260302", &all[1..2]),
+            ("BATCH_202603*", &all[..2]),
+            ("BATCH_2026030?", &all[..2]),
+            ("*", &all[..]),
+            ("BATCH_20260302..BATCH_20260401", &all[1..3]),
+            ("BATCH_20260302..", &all[1..]),
+            ("..BATCH_20260302", &all[..2]),
+            ("BATCH_9", &[]),
+        ] {
+            let selection = Selection::parse(text).expect(text);
+            let taken: Vec<&str> = all
+                .into_iter()
+                .filter(|number| selection.takes(&BatchNo::new(number).expect("a number")))
+                .collect();
+            assert_eq!(taken, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_batch_is_refused() {
+        for text in ["", "../x", "a/b", "B2..B1", "[", "B1../x"] {
+            assert!(Selection::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_comments_and_its_mistakes_are_found_by_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("list.txt");
+        std::fs::write(&path, "# March\nB1  # lost\n\nB2..B3\n").expect("written");
+        let read = Selection::read(&path).expect("a list");
+        assert_eq!(
+            read.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["B1", "B2..B3"]
+        );
+        std::fs::write(&path, "B1\na/b\n").expect("written");
+        let error = Selection::read(&path).expect_err("a mistake").to_string();
+        assert!(error.contains("list.txt:2: "), "{error}");
+    }
+}
