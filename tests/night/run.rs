@@ -1,15 +1,10 @@
 //! What a scheduled run does with the inbox.
 
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::PathBuf,
-    time::SystemTime,
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, time::SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{inline, mode, names, outcomes, report, row};
+use super::{inline, mode, names, outcomes, page, receive, report};
 use crate::support::{
     program::Workspace,
     server::{Reply, Server},
@@ -17,36 +12,9 @@ use crate::support::{
 
 const RUN: [&str; 3] = ["run", "--format", "json"];
 
-/// Puts announcements into the inbox, in this order of arrival; their paths.
-fn receive(workspace: &Workspace, announcements: &[Value]) -> Vec<PathBuf> {
-    let inbox = workspace.data().join("inbox");
-    fs::create_dir_all(&inbox).expect("a folder");
-    let known = ["inbox", "inbox/done", "inbox/bad"]
-        .map(|folder| names(workspace, folder).len())
-        .iter()
-        .sum::<usize>();
-    let stored = announcements.iter().zip(known..).map(|(announcement, at)| {
-        let path = inbox.join(format!("{at:020}-{at:032x}.json"));
-        fs::write(&path, announcement.to_string()).expect("to write");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("to set");
-        path
-    });
-    stored.collect()
-}
-
 /// `hook` in an envelope that says when it was made.
 fn made_at(hook: &Value, millis: u64) -> Value {
     json!({"resource": hook, "createTime": millis.to_string(), "id": millis.to_string()})
-}
-
-/// A page of a batch of `total` rows in pages of two.
-fn page(batch_no: &str, number: usize, total: usize) -> Value {
-    let from = (number - 1) * 2;
-    let list: Vec<Value> = (from..total.min(from + 2)).map(row).collect();
-    json!({
-        "batchNo": batch_no, "page": number, "size": 2, "total": total,
-        "lastPage": from + 2 >= total, "list": list,
-    })
 }
 
 /// What must not change: the warehouse's inode, time of change and bytes.
