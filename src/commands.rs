@@ -1,6 +1,7 @@
 //! One file per subcommand; this one picks it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod cadence;
 mod config;
 mod datasets;
 mod demo;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::output::{self, Table, say};
+use super::{
+    cadence::Late,
+    output::{self, Table, say},
+};
 use crate::{
     cli::DoingFormat,
     error::{Error, ExitStatus, Result},
@@ -20,6 +23,8 @@ pub(super) struct Report<'a> {
     pub(super) errors: &'a [Error],
     /// Batches that a limit has kept from being tried.
     pub(super) left: usize,
+    /// Datasets that are late; empty where the command does not look for them.
+    pub(super) late: &'a [Late],
 }
 
 /// Rows that this run has rejected.
@@ -95,6 +100,9 @@ impl Report<'_> {
         for error in self.errors {
             super::report_error(error);
         }
+        for late in self.late {
+            say!("{}", late.in_words());
+        }
         say!(
             "{}. Warehouse: {}",
             self.summary(),
@@ -152,6 +160,7 @@ impl Report<'_> {
             "batches": self.outcomes,
             "errors": errors,
             "left": self.left,
+            "late": self.late.iter().map(Late::json).collect::<Vec<_>>(),
         })
     }
 }

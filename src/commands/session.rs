@@ -2,7 +2,14 @@
 
 use std::{fs, sync::Arc, time::Instant};
 
-use super::{Context, load_report::Report, progress::ProgressDisplay};
+use duckdb::Connection;
+
+use super::{
+    Context,
+    cadence::{self, Late},
+    load_report::Report,
+    progress::ProgressDisplay,
+};
 use crate::{
     cli::Doing,
     error::{Error, ExitStatus, Result},
@@ -25,10 +32,24 @@ pub(super) struct LoadSession<'a> {
     run_id: String,
     started_at: i64,
     lock: Option<Lock>,
+    /// Known once it was looked for them.
+    late: Option<Vec<Late>>,
     outcomes: Vec<Outcome>,
     errors: Vec<Error>,
     /// Batches that a limit has kept from being tried.
     left: usize,
+    cadence: Cadence,
+}
+
+/// Whether this command looks for late datasets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cadence {
+    /// It does not.
+    Unwatched,
+    /// It reports them.
+    Reported,
+    /// They need a person.
+    Strict,
 }
 
 /// When to stop before all batches are done.
@@ -80,9 +101,11 @@ impl<'a> LoadSession<'a> {
             run_id,
             started_at: started.as_microsecond(),
             lock: None,
+            late: None,
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: 0,
+            cadence: Cadence::Unwatched,
         })
     }
 
@@ -93,6 +116,24 @@ impl<'a> LoadSession<'a> {
     /// Runs `future` on the runtime that the downloads run on.
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
+    }
+
+    /// Reports datasets that are late at the end; when `strict`, they need a person.
+    pub(super) fn watch_cadence(&mut self, strict: bool) -> Result<()> {
+        cadence::check(self.context)?;
+        self.cadence = if strict {
+            Cadence::Strict
+        } else {
+            Cadence::Reported
+        };
+        Ok(())
+    }
+
+    fn look_for_late(&self, connection: Option<&Connection>) -> Result<Option<Vec<Late>>> {
+        if self.cadence == Cadence::Unwatched {
+            return Ok(None);
+        }
+        cadence::late(self.context, connection, ledger::now()).map(Some)
     }
 
     /// Takes note of something that concerns one source only.
@@ -177,6 +218,7 @@ impl<'a> LoadSession<'a> {
         if !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
+        self.late = self.look_for_late(Some(warehouse.connection()))?;
         let exit = self.exit_status();
         ledger::record_run(
             warehouse.connection(),
@@ -196,7 +238,10 @@ impl<'a> LoadSession<'a> {
         let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
         let errors = self.errors.iter().map(Error::exit_status);
         let left = (self.left > 0).then_some(ExitStatus::Incomplete);
-        let all = outcomes.chain(errors).chain(left);
+        let anything_late = self.late.as_ref().is_some_and(|late| !late.is_empty());
+        let late =
+            (anything_late && self.cadence == Cadence::Strict).then_some(ExitStatus::Attention);
+        let all = outcomes.chain(errors).chain(left).chain(late);
         all.max().unwrap_or(ExitStatus::Success)
     }
 
@@ -208,11 +253,17 @@ impl<'a> LoadSession<'a> {
             outcomes: &self.outcomes,
             errors: &self.errors,
             left: self.left,
+            late: self.late.as_deref().unwrap_or_default(),
         }
     }
 
     /// Prints the result; returns how the process should exit.
-    pub(super) fn finish(self) -> Result<ExitStatus> {
+    pub(super) fn finish(mut self) -> Result<ExitStatus> {
+        // Nothing was written: what is published tells.
+        if self.late.is_none() && !self.context.config.expected_every.is_empty() {
+            let connection = ledger::open_reading(&self.context.config.warehouse_path())?;
+            self.late = self.look_for_late(connection.as_ref())?;
+        }
         self.report().print(self.doing.format)?;
         Ok(self.exit_status())
     }

@@ -1,8 +1,10 @@
 //! The night: announcements are received all day, and a scheduled run loads them.
 
+mod cadence;
 mod inbox;
 mod reports;
 mod run;
+
 mod serve;
 mod signatures;
 

@@ -48,6 +48,7 @@ async fn report_of_everything() -> Value {
             json!({"no": "hook"}),
         ],
     );
+    let workspace = workspace.set("EXPECTED_EVERY__ACCOUNT_REPAYMENT", "1d");
     report(&workspace.run(&["run", "--format", "json", "--max-batches", "6"]))
 }
 
@@ -97,7 +98,7 @@ async fn dead_links_and_nothing_to_do_are_reported_as_the_schema_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_refuses_every_missing_and_every_unknown_key() {
     let report = report_of_everything().await;
-    for place in ["", "/batches/0", "/errors/0"] {
+    for place in ["", "/batches/0", "/errors/0", "/late/0"] {
         let keys = report.pointer(place).and_then(Value::as_object);
         for key in keys.expect("an object").keys() {
             let mut less = report.clone();
