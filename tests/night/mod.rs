@@ -4,6 +4,7 @@ mod cadence;
 mod inbox;
 mod reports;
 mod run;
+mod scheduling;
 
 mod serve;
 mod signatures;
