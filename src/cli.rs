@@ -157,6 +157,9 @@ pub struct Run {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
+    #[arg(long)]
+    pub strict: bool,
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,
@@ -239,6 +242,9 @@ pub struct Status {
     /// Only this dataset
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
+    /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
+    #[arg(long, conflicts_with = "batch")]
+    pub strict: bool,
     /// Options of commands that read.
     #[command(flatten)]
     pub reading: Reading,

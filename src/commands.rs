@@ -3,6 +3,7 @@
 
 mod archive;
 mod backfill;
+mod cadence;
 mod config;
 mod datasets;
 mod demo;

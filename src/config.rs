@@ -35,6 +35,8 @@ pub struct Config {
     pub download: DownloadConfig,
     /// Understanding announcements.
     pub hook: HookConfig,
+    /// Dataset → longest time from one batch to the next, for those that come regularly.
+    pub expected_every: BTreeMap<String, Interval>,
     /// Receiving announcements.
     pub serve: ServeConfig,
     /// Announcements received.
@@ -229,6 +231,7 @@ impl Default for Config {
             load: LoadConfig::default(),
             download: DownloadConfig::default(),
             hook: HookConfig::default(),
+            expected_every: BTreeMap::new(),
             serve: ServeConfig::default(),
             inbox: InboxConfig::default(),
             archive: ArchiveConfig::default(),
@@ -333,6 +336,17 @@ pub struct ByteSize(pub u64);
 /// Bytes a second, written `"1KB/s"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(pub u64);
+
+/// The time from one batch to the next, written `"1d"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Interval(#[serde(with = "duration")] pub Duration);
+
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", humantime::format_duration(self.0))
+    }
+}
 
 impl std::fmt::Display for ByteSize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -473,6 +487,9 @@ impl Config {
                 "[download]",
                 "`concurrency`, `per_host` and `attempts` must be at least 1",
             ));
+        }
+        if self.expected_every.values().any(|every| every.0.is_zero()) {
+            return Err(wrong("[expected_every]", "an interval must not be zero"));
         }
         if self.load.memory_limit.0 < 64_000_000 {
             return Err(wrong("[load]", "`memory_limit` must be at least 64MB"));

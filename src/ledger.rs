@@ -10,8 +10,8 @@ use duckdb::{
 };
 
 pub use self::queries::{
-    BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
-    rejections, rejections_by_code, revisions, rows_rejected,
+    BatchRecord, NewestBatch, RejectionFilter, RejectionRecord, batches, controls, files,
+    newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
 };
 use crate::{
     error::{Error, Result},

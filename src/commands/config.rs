@@ -39,6 +39,7 @@ fn check(context: &Context, file: Option<&Path>) -> Result<()> {
                 hint: error.hint().map(str::to_owned),
             })?;
     }
+    super::cadence::check(context)?;
     let implicit = Path::new("redledger.toml");
     let file = file.or_else(|| implicit.is_file().then_some(implicit));
     let mut variables: Vec<String> = std::env::vars_os()

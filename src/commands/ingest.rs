@@ -124,7 +124,7 @@ pub(super) fn dataset_of(
 }
 
 /// The contract of `name`, if batches of it are announced by themselves.
-fn announced_dataset(context: &Context, name: &str) -> Result<Arc<Contract>> {
+pub(super) fn announced_dataset(context: &Context, name: &str) -> Result<Arc<Contract>> {
     let contract = context.contracts.require(name)?;
     match &contract.parent {
         None => Ok(Arc::clone(contract)),

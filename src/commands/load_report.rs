@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::output::{self, Table, say};
+use super::{
+    cadence::Late,
+    output::{self, Table, say},
+};
 use crate::{
     cli::DoingFormat,
     error::{Error, ExitStatus, Result},
@@ -22,6 +25,8 @@ pub(super) struct Report<'a> {
     pub(super) left: &'a [String],
     /// The signal's error.
     pub(super) stopped: Option<&'a Error>,
+    /// Datasets that are late; empty where the command does not look for them.
+    pub(super) late: &'a [Late],
 }
 
 /// Rows that this run has rejected.
@@ -102,6 +107,9 @@ impl Report<'_> {
         for error in self.errors {
             super::report_error(error);
         }
+        for late in self.late {
+            say!("{}", late.in_words());
+        }
         if self.stopped.is_some() && !self.left.is_empty() {
             say!("not loaded: {}", self.left.join(", "));
         }
@@ -164,6 +172,7 @@ impl Report<'_> {
             "left": self.left.len(),
             "not_tried": self.left,
             "stopped": self.stopped.map(ToString::to_string),
+            "late": self.late.iter().map(Late::json).collect::<Vec<_>>(),
         })
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
     let inbox = Inbox::new(&context.config.data_dir);
     let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
+    session.watch_cadence(arguments.strict)?;
     let mut paths = inbox.waiting()?;
     if !paths.is_empty() && !arguments.dry_run {
         // Another run may be settling some of them.

@@ -6,7 +6,15 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Context, archive::retention, load_report::Report, progress::ProgressDisplay};
+use duckdb::Connection;
+
+use super::{
+    Context,
+    archive::retention,
+    cadence::{self, Late},
+    load_report::Report,
+    progress::ProgressDisplay,
+};
 use crate::{
     archive::{Archive, Removed},
     batch_no::BatchNo,
@@ -37,6 +45,8 @@ pub(super) struct LoadSession<'a> {
     run_id: String,
     started_at: i64,
     lock: Option<Lock>,
+    /// Known once it was looked for them.
+    late: Option<Vec<Late>>,
     outcomes: Vec<Outcome>,
     errors: Vec<Error>,
     /// Batches that a limit or a signal has kept from being loaded.
@@ -46,6 +56,18 @@ pub(super) struct LoadSession<'a> {
     stop: Stop,
     /// The signal's error, once it has ended something.
     stopped: Option<Error>,
+    cadence: Cadence,
+}
+
+/// Whether this command looks for late datasets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cadence {
+    /// It does not.
+    Unwatched,
+    /// It reports them.
+    Reported,
+    /// They need a person.
+    Strict,
 }
 
 /// A batch to be loaded, with the columns of its inline list.
@@ -129,12 +151,14 @@ impl<'a> LoadSession<'a> {
             run_id,
             started_at: started.as_microsecond(),
             lock: None,
+            late: None,
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: Vec::new(),
             tried: 0,
             stop,
             stopped: None,
+            cadence: Cadence::Unwatched,
         })
     }
 
@@ -173,6 +197,24 @@ impl<'a> LoadSession<'a> {
                 .unwrap_or_else(|_| Err(Error::Internal("a reading thread has panicked".into())))
         };
         self.runtime.block_on(self.stop.unless(answer))
+    }
+
+    /// Reports datasets that are late at the end; when `strict`, they need a person.
+    pub(super) fn watch_cadence(&mut self, strict: bool) -> Result<()> {
+        cadence::check(self.context)?;
+        self.cadence = if strict {
+            Cadence::Strict
+        } else {
+            Cadence::Reported
+        };
+        Ok(())
+    }
+
+    fn look_for_late(&self, connection: Option<&Connection>) -> Result<Option<Vec<Late>>> {
+        if self.cadence == Cadence::Unwatched {
+            return Ok(None);
+        }
+        cadence::late(self.context, connection, ledger::now()).map(Some)
     }
 
     /// Takes note of something that concerns one source only.
@@ -311,6 +353,7 @@ impl<'a> LoadSession<'a> {
         if !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
+        self.late = self.look_for_late(Some(warehouse.connection()))?;
         let exit = self.exit_status();
         ledger::record_run(
             warehouse.connection(),
@@ -366,7 +409,10 @@ impl<'a> LoadSession<'a> {
         let errors = self.errors.iter().chain(&self.stopped);
         let errors = errors.map(Error::exit_status);
         let left = (!self.left.is_empty()).then_some(ExitStatus::Incomplete);
-        let all = outcomes.chain(errors).chain(left);
+        let anything_late = self.late.as_ref().is_some_and(|late| !late.is_empty());
+        let late =
+            (anything_late && self.cadence == Cadence::Strict).then_some(ExitStatus::Attention);
+        let all = outcomes.chain(errors).chain(left).chain(late);
         all.max().unwrap_or(ExitStatus::Success)
     }
 
@@ -379,11 +425,17 @@ impl<'a> LoadSession<'a> {
             errors: &self.errors,
             left: &self.left,
             stopped: self.stopped.as_ref(),
+            late: self.late.as_deref().unwrap_or_default(),
         }
     }
 
     /// Prints the result; returns how the process should exit.
-    pub(super) fn finish(self) -> Result<ExitStatus> {
+    pub(super) fn finish(mut self) -> Result<ExitStatus> {
+        // Nothing was written: what is published tells.
+        if self.late.is_none() && !self.context.config.expected_every.is_empty() {
+            let connection = ledger::open_reading(&self.context.config.warehouse_path())?;
+            self.late = self.look_for_late(connection.as_ref())?;
+        }
         self.report().print(self.doing.format)?;
         let exit = self.exit_status();
         if self.is_stopped() {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
+    cadence::{self, Late},
     output::{self, Table, age, counted, iso, say, shortened},
 };
 use crate::{
@@ -49,7 +50,14 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
     match (&connection, &arguments.batch) {
         (Some(connection), Some(batch)) => one(context, connection, batch, dataset, format)?,
         (None, Some(batch)) => return Err(unknown(batch, &[])),
-        (_, None) => all(context, connection.as_ref(), dataset, format)?,
+        (_, None) => {
+            let mut late = cadence::late(context, connection.as_ref(), ledger::now())?;
+            late.retain(|late| dataset.is_none_or(|dataset| late.dataset == dataset));
+            all(context, connection.as_ref(), dataset, &late, format)?;
+            if arguments.strict && !late.is_empty() {
+                return Ok(ExitStatus::Attention);
+            }
+        }
     }
     Ok(ExitStatus::Success)
 }
@@ -58,6 +66,7 @@ fn all(
     context: &Context,
     connection: Option<&Connection>,
     dataset: Option<&str>,
+    late: &[Late],
     format: ReadingFormat,
 ) -> Result<()> {
     let batches = match connection {
@@ -73,9 +82,12 @@ fn all(
         super::say_nothing_loaded(context);
     }
     if format != ReadingFormat::Table {
-        return full(&batches).without(&["details"]).print(format);
+        let mut table = full(&batches);
+        late.iter().for_each(|late| table.push(late_row(late)));
+        return table.without(&["details"]).print(format);
     }
     if batches.is_empty() {
+        late.iter().for_each(|late| say!("{}", late.in_words()));
         return Ok(());
     }
     let now = ledger::now();
@@ -101,6 +113,7 @@ fn all(
     for batch in batches.iter().filter(|batch| is_open(batch)) {
         say!("{}: {}", batch.entry.batch_no, explained(batch));
     }
+    late.iter().for_each(|late| say!("{}", late.in_words()));
     say!("{}", summary(&batches));
     Ok(())
 }
@@ -173,6 +186,19 @@ fn full(batches: &[BatchRecord]) -> Table {
         table.push(full_row(batch, Value::Null));
     }
     table
+}
+
+/// A dataset that is late, among the batches: it has no number yet, and its state is `late`.
+fn late_row(late: &Late) -> Vec<Value> {
+    COLUMNS
+        .iter()
+        .map(|column| match *column {
+            "dataset" => late.dataset.as_str().into(),
+            "state" => "late".into(),
+            "message" => late.in_words().into(),
+            _ => Value::Null,
+        })
+        .collect()
 }
 
 fn full_row(batch: &BatchRecord, details: Value) -> Vec<Value> {

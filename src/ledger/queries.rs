@@ -1,6 +1,6 @@
 //! Looking at the ledger: the file is opened to read only, nothing is created, no lock is taken.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use duckdb::{
     AccessMode, Config as EngineConfig, Connection, Row, params_from_iter,
@@ -22,6 +22,15 @@ pub struct BatchRecord {
     pub written_at: i64,
     /// The revision of the batch whose rows are in the table, whichever revision this is.
     pub loaded_revision: Option<i32>,
+}
+
+/// A dataset's newest batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestBatch {
+    /// Its number.
+    pub batch_no: String,
+    /// When it was announced, or else loaded, in epoch microseconds.
+    pub at: i64,
 }
 
 /// Which rejections to look at: those that match everything given.
@@ -186,6 +195,25 @@ fn read_batches(
             loaded_revision: row.get(18)?,
         })
     })
+}
+
+/// By dataset, the loaded batch that was announced last. One that does not say when it was announced, or
+/// says a time after it was loaded, counts from when it was loaded.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn newest_loaded(connection: &Connection) -> Result<HashMap<String, NewestBatch>> {
+    let sql = "SELECT dataset, arg_max(batch_no, announced), epoch_us(max(announced)) \
+         FROM (SELECT dataset, batch_no, least(coalesce(announced_at, loaded_at), loaded_at) AS announced \
+         FROM redledger.batch WHERE state = 'loaded') WHERE announced IS NOT NULL GROUP BY dataset";
+    let newest = read(connection, sql, &[], |row| {
+        let newest = NewestBatch {
+            batch_no: row.get(1)?,
+            at: row.get(2)?,
+        };
+        Ok((row.get(0)?, newest))
+    })?;
+    Ok(newest.into_iter().collect())
 }
 
 /// The files of a revision. `datasets` are the batch's own and, where its rows name further files, those

@@ -1,10 +1,19 @@
 //! The night: announcements are received all day, and a scheduled run loads them.
 
+mod cadence;
 mod inbox;
+mod reports;
+mod run;
+mod scheduling;
+
 mod serve;
 mod signatures;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -34,6 +43,33 @@ fn row(number: usize) -> Value {
         "currency": "USD",
         "statTime": "1774888560000",
     })
+}
+
+/// A page of a batch of `total` rows in pages of two.
+fn page(batch_no: &str, number: usize, total: usize) -> Value {
+    let from = (number - 1) * 2;
+    let list: Vec<Value> = (from..total.min(from + 2)).map(row).collect();
+    json!({
+        "batchNo": batch_no, "page": number, "size": 2, "total": total,
+        "lastPage": from + 2 >= total, "list": list,
+    })
+}
+
+/// Puts announcements into the inbox, in this order of arrival; their paths.
+fn receive(workspace: &Workspace, announcements: &[Value]) -> Vec<PathBuf> {
+    let inbox = workspace.data().join("inbox");
+    fs::create_dir_all(&inbox).expect("a folder");
+    let known = ["inbox", "inbox/done", "inbox/bad"]
+        .map(|folder| names(workspace, folder).len())
+        .iter()
+        .sum::<usize>();
+    let stored = announcements.iter().zip(known..).map(|(announcement, at)| {
+        let path = inbox.join(format!("{at:020}-{at:032x}.json"));
+        fs::write(&path, announcement.to_string()).expect("to write");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("to set");
+        path
+    });
+    stored.collect()
 }
 
 /// The names in a folder below the data directory, in order; none when it is not there.
