@@ -60,6 +60,8 @@ pub enum Command {
     Ingest(Ingest),
     /// Load what waits in the inbox: the scheduled job
     Run(Run),
+    /// Publish the warehouse before the last run again; twice: nothing has changed
+    Rollback(Rollback),
     /// Receive announcements into the inbox
     Serve(Serve),
     /// Show what is loaded, waiting or failed
@@ -150,6 +152,17 @@ pub struct Run {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
     /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// `redledger rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Say what would be published, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Options of commands that load.

@@ -10,6 +10,7 @@ mod manual;
 mod output;
 mod progress;
 mod rejections;
+mod rollback;
 mod run;
 mod serve;
 mod session;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Status(arguments) => status::run(&context, &arguments),
+        Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, settings_file.as_deref(), &arguments),

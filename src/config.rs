@@ -59,6 +59,8 @@ pub enum WarehouseMode {
 pub struct WarehouseConfig {
     /// How the file is written.
     pub mode: WarehouseMode,
+    /// Replaced warehouses that are kept for `rollback`: 1, or 0 for none.
+    pub keep_previous: u8,
 }
 
 /// `[load]`.
@@ -198,6 +200,7 @@ impl Default for WarehouseConfig {
     fn default() -> Self {
         Self {
             mode: WarehouseMode::Replace,
+            keep_previous: 1,
         }
     }
 }
@@ -410,6 +413,9 @@ impl Config {
                 "[download]",
                 "`concurrency`, `per_host` and `attempts` must be at least 1",
             ));
+        }
+        if self.warehouse.keep_previous > 1 {
+            return Err(wrong("[warehouse]", "`keep_previous` is 0 or 1"));
         }
         if self.load.memory_limit.0 < 64_000_000 {
             return Err(wrong("[load]", "`memory_limit` must be at least 64MB"));

@@ -10,8 +10,9 @@ use duckdb::{
 };
 
 pub use self::queries::{
-    BatchRecord, RejectionFilter, RejectionRecord, batches, controls, files, open_reading,
-    rejections, rejections_by_code, revisions, rows_rejected,
+    BatchRecord, LoadedBatch, PublishedRun, RejectionFilter, RejectionRecord, batches, controls,
+    files, last_run, loaded_batches, open_reading, rejections, rejections_by_code, revisions,
+    rows_rejected,
 };
 use crate::{
     error::{Error, Result},

@@ -8,6 +8,7 @@ mod downloads;
 mod fault_stories;
 mod ingest_sources;
 mod looking;
+mod rollback;
 mod signals;
 mod stories;
 mod support;

@@ -185,8 +185,7 @@ impl<'a> LoadSession<'a> {
             self.command,
             &self.stop,
         )?;
-        let staging =
-            Staging::prepare(&config.warehouse_path(), config.warehouse.mode, &self.stop)?;
+        let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
         let loaded = self.load_into(&staging, batches, limits);
