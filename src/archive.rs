@@ -5,6 +5,7 @@
 //! and renamed; it is named by its content, so the same content is kept once.
 
 use std::{
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::mpsc::{SyncSender, sync_channel},
@@ -16,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     batch_no::BatchNo,
-    durable::{create_private, sync_folder},
+    durable::{INCOMING, create_private, half_written, sync_folder},
     error::{Error, Result},
 };
 
@@ -42,6 +43,18 @@ impl Archive {
             data_dir: data_dir.to_path_buf(),
             folder: data_dir.join("archive"),
         }
+    }
+
+    /// Removes what dead runs have left half-written. The caller holds the lock: nobody else writes here.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read or a file not removed.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        for path in half_written(&self.folder).map_err(Error::io("read", &self.folder))? {
+            tracing::warn!(path = %path.display(), "removing a half-written file of an earlier run");
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
     }
 
     /// Begins to keep a file whose hash and place are known only at its end.
@@ -160,7 +173,7 @@ impl Archive {
     fn temporary(&self) -> io::Result<NamedTempFile> {
         create_private(&self.folder)?;
         tempfile::Builder::new()
-            .prefix(".incoming-")
+            .prefix(INCOMING)
             .tempfile_in(&self.folder)
     }
 

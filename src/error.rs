@@ -258,6 +258,12 @@ pub enum Error {
     Internal(String),
 }
 
+/// Whether the engine has met bytes that are not what it wrote.
+fn is_damage(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("Corrupt database file") || text.contains("Could not read enough bytes")
+}
+
 impl Error {
     /// An [`Error::Io`] for `action` on `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
@@ -321,6 +327,9 @@ impl Error {
             ),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room there, then run again; the published warehouse is as it was")
+            }
+            Self::Database { source, .. } if is_damage(source) => {
+                Some("the file is damaged: see `redledger rollback`, or restore it from a copy")
             }
             Self::Io { .. } | Self::Database { .. } => None,
         }

@@ -78,6 +78,19 @@ impl Staging {
         self.next.as_deref().unwrap_or(&self.live)
     }
 
+    /// An error of the copy, told of the file that it is a copy of.
+    #[must_use]
+    pub fn told_of_live(&self, error: Error) -> Error {
+        match error {
+            Error::Warehouse { message, hint, .. } if self.live.exists() => Error::Warehouse {
+                path: self.live.clone(),
+                message,
+                hint,
+            },
+            error => error,
+        }
+    }
+
     /// Puts the closed file in the live one's place, durably.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod demo;
 mod downloads;
 mod fault_stories;
 mod ingest_sources;
+mod leftovers;
 mod looking;
 mod rollback;
 mod signals;

@@ -8,8 +8,10 @@ use std::{
 
 use super::{Context, load_report::Report, progress::ProgressDisplay};
 use crate::{
+    archive::Archive,
     cli::Doing,
     error::{Error, ExitStatus, Result},
+    inbox::Inbox,
     ledger::{self, RunEntry},
     load::Warehouse,
     pipeline::{BatchSource, Outcome, Pipeline, Progress},
@@ -185,6 +187,9 @@ impl<'a> LoadSession<'a> {
             self.command,
             &self.stop,
         )?;
+        // Nobody else writes now: whatever is half-written there, a dead process has left.
+        Inbox::new(&config.data_dir).remove_leftovers()?;
+        Archive::new(&config.data_dir).remove_leftovers()?;
         let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
@@ -209,7 +214,8 @@ impl<'a> LoadSession<'a> {
         batches: &[(BatchSource, Vec<String>)],
         limits: Limits,
     ) -> Result<bool> {
-        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
+        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)
+            .map_err(|error| staging.told_of_live(error))?;
         for (batch, columns) in batches {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
             if late || self.outcomes.len() >= limits.batches {
