@@ -23,12 +23,9 @@ pub use self::{
 };
 use crate::{
     batch_no::BatchNo,
-    durable::{create_private, sync_folder},
+    durable::{INCOMING, create_private, half_written, sync_folder},
     error::{Error, Result},
 };
-
-/// What a file that is still being written is called.
-const INCOMING: &str = ".incoming-";
 
 /// The archive below `data_dir`.
 #[derive(Debug, Clone)]
@@ -52,6 +49,18 @@ impl Archive {
     pub fn is_same(&self, other: &Self) -> bool {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         real(&self.folder) == real(&other.folder)
+    }
+
+    /// Removes what dead runs have left half-written. The caller holds the lock: nobody else writes here.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read or a file not removed.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        for path in half_written(&self.folder).map_err(Error::io("read", &self.folder))? {
+            tracing::warn!(path = %path.display(), "removing a half-written file of an earlier run");
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
     }
 
     /// Begins to keep a file whose hash and place are known only at its end.

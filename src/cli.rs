@@ -60,6 +60,8 @@ pub enum Command {
     Ingest(Ingest),
     /// Load what waits in the inbox: the scheduled job
     Run(Run),
+    /// Publish the warehouse before the last run again; twice: nothing has changed
+    Rollback(Rollback),
     /// Receive announcements into the inbox
     Serve(Serve),
     /// Load batches again by number: from the archive, or from where they came
@@ -160,6 +162,17 @@ pub struct Run {
     /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
     #[arg(long)]
     pub strict: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// `redledger rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Say what would be published, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,

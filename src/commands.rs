@@ -13,6 +13,7 @@ mod manual;
 mod output;
 mod progress;
 mod rejections;
+mod rollback;
 mod run;
 mod serve;
 mod session;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Archive(arguments) => archive::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Status(arguments) => status::run(&context, &arguments),
+        Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, settings_file.as_deref(), &arguments),

@@ -63,6 +63,8 @@ pub enum WarehouseMode {
 pub struct WarehouseConfig {
     /// How the file is written.
     pub mode: WarehouseMode,
+    /// Replaced warehouses that are kept for `rollback`: 1, or 0 for none.
+    pub keep_previous: u8,
 }
 
 /// `[load]`.
@@ -244,6 +246,7 @@ impl Default for WarehouseConfig {
     fn default() -> Self {
         Self {
             mode: WarehouseMode::Replace,
+            keep_previous: 1,
         }
     }
 }
@@ -490,6 +493,9 @@ impl Config {
         }
         if self.expected_every.values().any(|every| every.0.is_zero()) {
             return Err(wrong("[expected_every]", "an interval must not be zero"));
+        }
+        if self.warehouse.keep_previous > 1 {
+            return Err(wrong("[warehouse]", "`keep_previous` is 0 or 1"));
         }
         if self.load.memory_limit.0 < 64_000_000 {
             return Err(wrong("[load]", "`memory_limit` must be at least 64MB"));

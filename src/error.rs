@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use thiserror::Error;
 
 /// Shorthand for results of this crate.
@@ -206,6 +207,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A copy of the warehouse has no room.
+    #[error(
+        "no room for {}: {} needed, {} free, {} missing",
+        path.display(), ByteSize(*needed), ByteSize(*free), ByteSize(needed - free)
+    )]
+    NoSpace {
+        /// The copy.
+        path: PathBuf,
+        /// Bytes.
+        needed: u64,
+        /// Bytes that this user may still write there.
+        free: u64,
+    },
     /// The warehouse file is not usable as it is.
     #[error("warehouse {}: {message}", path.display())]
     Warehouse {
@@ -242,6 +256,12 @@ pub enum Error {
     /// An invariant of this program broke: a defect, never the data's fault.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// Whether the engine has met bytes that are not what it wrote.
+fn is_damage(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("Corrupt database file") || text.contains("Could not read enough bytes")
 }
 
 impl Error {
@@ -282,6 +302,7 @@ impl Error {
             | Self::Settings { .. }
             | Self::Announcement { .. }
             | Self::Io { .. }
+            | Self::NoSpace { .. }
             | Self::Warehouse { .. }
             | Self::Database { .. }
             | Self::Internal(_) => ExitStatus::Fault,
@@ -310,6 +331,15 @@ impl Error {
             Self::Locked { .. } => Some("wait for it, or raise --lock-wait"),
             Self::Stopped { .. } => Some("run again: what was not loaded is loaded then"),
             Self::Internal(_) => Some("please report this with the command and its output"),
+            Self::NoSpace { .. } => Some(
+                "make room there (a run needs once the size of the warehouse, and keep_previous as much), then run again",
+            ),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("make room there, then run again; the published warehouse is as it was")
+            }
+            Self::Database { source, .. } if is_damage(source) => {
+                Some("the file is damaged: see `redledger rollback`, or restore it from a copy")
+            }
             Self::Io { .. } | Self::Database { .. } => None,
         }
     }

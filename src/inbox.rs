@@ -6,16 +6,17 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, File, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::{
-    durable::{create_private, sync_folder},
+    durable::{INCOMING, create_private, half_written, sync_folder},
     error::{Error, Result},
 };
 
@@ -79,9 +80,7 @@ impl Inbox {
         }
         // Two deliveries of the same bytes at the same time may both get here; then both are stored, and
         // the run finds the second batch unchanged.
-        let mut file = tempfile::Builder::new()
-            .prefix(".incoming-")
-            .tempfile_in(&self.folder)?;
+        let mut file = incoming(&self.folder)?;
         file.write_all(body)?;
         file.as_file().sync_all()?;
         let name = format!("{received_at:020}-{hash}.json");
@@ -133,7 +132,7 @@ impl Inbox {
         let move_it = || -> io::Result<()> {
             create_private(&folder)?;
             if let Some(note) = note {
-                let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+                let mut file = incoming(&folder)?;
                 file.write_all(note.as_bytes())?;
                 file.persist(folder.join(name).with_extension("txt"))
                     .map_err(|error| error.error)?;
@@ -144,19 +143,19 @@ impl Inbox {
         move_it().map_err(Error::io("move out of the inbox", path))
     }
 
-    /// Removes what a crash has left half-written.
+    /// Removes what dead processes have left half-written. One that still writes, such as a receiver beside
+    /// this run, holds a lock on its file.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder can't be read or a file not removed.
+    /// [`Error::Io`] when a folder can't be read or a file not removed.
     pub fn remove_leftovers(&self) -> Result<()> {
-        for path in files(&self.folder).map_err(Error::io("read the inbox", &self.folder))? {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            if name.starts_with(".incoming-") {
-                tracing::warn!(path = %path.display(), "removing a half-written announcement; its sender was never told that it is stored");
-                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        for folder in [
+            self.folder.clone(),
+            self.folder.join("done"),
+            self.folder.join("bad"),
+        ] {
+            for path in half_written(&folder).map_err(Error::io("read", &folder))? {
+                remove_unless_written(&path).map_err(Error::io("remove", &path))?;
             }
         }
         Ok(())
@@ -174,6 +173,38 @@ impl Inbox {
             }
         }
         Ok(hashes)
+    }
+}
+
+/// A new file, locked while it is written, so that nobody takes it for a dead process's.
+fn incoming(folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(INCOMING)
+            .tempfile_in(folder)?;
+        file.as_file().lock()?;
+        // Before it was locked it may have been removed.
+        if file.path().try_exists()? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes a half-written file unless somebody is at it, or has just given it its name.
+fn remove_unless_written(path: &Path) -> io::Result<()> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let file = match File::open(path) {
+        Err(error) if gone(&error) => return Ok(()),
+        file => file?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        locked => locked?,
+    }
+    tracing::warn!(path = %path.display(), "removing a half-written announcement; its sender was never told that it is stored");
+    match fs::remove_file(path) {
+        Err(error) if gone(&error) => Ok(()),
+        removed => removed,
     }
 }
 
@@ -285,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_bad_is_kept_with_a_note_and_what_is_half_written_is_removed() {
+    fn what_is_bad_is_kept_with_a_note_and_what_a_dead_process_has_half_written_is_removed() {
         let data_dir = tempfile::tempdir().expect("a folder");
         let inbox = Inbox::new(data_dir.path());
         inbox.store(b"not a hook", 1).expect("stored");
@@ -295,6 +326,11 @@ mod tests {
         let bad = data_dir.path().join("inbox/bad");
         assert_eq!(names(&bad).len(), 2);
         fs::write(data_dir.path().join("inbox/.incoming-x"), "half").expect("to write");
+        let alive = File::create(data_dir.path().join("inbox/.incoming-y")).expect("a file");
+        alive.lock().expect("a lock");
+        inbox.remove_leftovers().expect("removed");
+        assert_eq!(names(&data_dir.path().join("inbox")), [".incoming-y"]);
+        drop(alive);
         inbox.remove_leftovers().expect("removed");
         assert_eq!(names(&data_dir.path().join("inbox")), Vec::<String>::new());
     }

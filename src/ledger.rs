@@ -10,8 +10,9 @@ use duckdb::{
 };
 
 pub use self::queries::{
-    BatchRecord, NewestBatch, RejectionFilter, RejectionRecord, batches, controls, files,
-    newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
+    BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord, batches,
+    controls, files, last_run, loaded_batches, newest_loaded, open_reading, rejections,
+    rejections_by_code, revisions, rows_rejected,
 };
 use crate::{
     error::{Error, Result},

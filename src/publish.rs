@@ -4,83 +4,28 @@
 //! warehouse.duckdb ──copy──► warehouse.duckdb.next ──load, checkpoint, fsync──► rename over ──► fsync folder
 //! ```
 //!
-//! Readers never meet a lock or a half-written file, and a crash leaves the last good file in place.
+//! Readers never meet a lock or a half-written file, and a crash leaves the last good file in place. The file
+//! that was replaced stays as `warehouse.duckdb.previous`, the same bytes under another name.
+
+mod lock;
+mod previous;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
+pub use self::{
+    lock::Lock,
+    previous::{finish_interrupted, previous_of, put_back},
+};
 use crate::{
-    config::WarehouseMode,
-    durable::sync_folder,
+    config::{WarehouseConfig, WarehouseMode},
     error::{Error, Result},
     stop::Stop,
     warehouse_file::{beside, check_magic, check_no_wal},
 };
-
-/// How often a held lock is tried again.
-const LOCK_POLL: Duration = Duration::from_millis(100);
-
-/// The right to write, held until dropped; the operating system takes it back from a dead process.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Takes the lock file, waiting up to `wait` for another holder to end.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] names the holder; [`Error::Stopped`] when the wait is cut short; [`Error::Io`] when
-    /// the file can't be made.
-    pub fn acquire(path: &Path, wait: Duration, command: &str, stop: &Stop) -> Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Error::io("open the lock file", path))?;
-        let started = Instant::now();
-        loop {
-            stop.check()?;
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
-                    tracing::debug!(path = %path.display(), "waiting for the lock");
-                    std::thread::sleep(LOCK_POLL.min(wait.saturating_sub(started.elapsed())));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    let _ = file.read_to_string(&mut holder);
-                    let holder = holder
-                        .lines()
-                        .next()
-                        .filter(|line| !line.is_empty())
-                        .unwrap_or("another process");
-                    return Err(Error::Locked {
-                        path: path.to_path_buf(),
-                        holder: holder.to_owned(),
-                    });
-                }
-                Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),
-            }
-        }
-        let holder = format!(
-            "`redledger {command}`, process {}, since {}\n",
-            std::process::id(),
-            jiff::Timestamp::now()
-        );
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(holder.as_bytes()))
-            .map_err(Error::io("write the lock file", path))?;
-        Ok(Self { _file: file })
-    }
-}
 
 /// A warehouse being written, beside the one that is read.
 #[derive(Debug)]
@@ -88,6 +33,7 @@ pub struct Staging {
     live: PathBuf,
     /// `None` in in-place mode.
     next: Option<PathBuf>,
+    keep_previous: bool,
 }
 
 impl Staging {
@@ -98,32 +44,27 @@ impl Staging {
     /// # Errors
     /// [`Error::Warehouse`] when the live file is no warehouse or has a `.wal` beside it, which is
     /// somebody's unfinished work; [`Error::Io`] when it can't be copied; [`Error::Stopped`].
-    pub fn prepare(live: &Path, mode: WarehouseMode, stop: &Stop) -> Result<Self> {
+    pub fn prepare(live: &Path, config: &WarehouseConfig, stop: &Stop) -> Result<Self> {
+        finish_interrupted(live)?;
         let exists = live.try_exists().map_err(Error::io("look for", live))?;
         if exists {
             check_magic(live)?;
         }
         check_no_wal(live)?;
-        match mode {
-            WarehouseMode::InPlace if exists => {
-                return Ok(Self {
-                    live: live.to_path_buf(),
-                    next: None,
-                });
-            }
-            _ => {}
-        }
         let next = beside(live, ".next");
-        for leftover in [next.clone(), beside(&next, ".wal")] {
-            if leftover.exists() {
-                tracing::warn!(path = %leftover.display(), "removing what an earlier run left");
-                fs::remove_file(&leftover).map_err(Error::io("remove", &leftover))?;
-            }
+        // The last one is the folder that the engine spills to.
+        for leftover in [next.clone(), beside(&next, ".wal"), beside(&next, ".tmp")] {
+            remove_leftover(&leftover)?;
         }
-        let staging = Self {
+        let mut staging = Self {
             live: live.to_path_buf(),
-            next: Some(next.clone()),
+            next: None,
+            keep_previous: config.keep_previous > 0,
         };
+        if exists && config.mode == WarehouseMode::InPlace {
+            return Ok(staging);
+        }
+        staging.next = Some(next.clone());
         if exists && let Err(error) = copy(live, &next, stop) {
             staging.discard();
             return Err(error);
@@ -135,6 +76,19 @@ impl Staging {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.next.as_deref().unwrap_or(&self.live)
+    }
+
+    /// An error of the copy, told of the file that it is a copy of.
+    #[must_use]
+    pub fn told_of_live(&self, error: Error) -> Error {
+        match error {
+            Error::Warehouse { message, hint, .. } if self.live.exists() => Error::Warehouse {
+                path: self.live.clone(),
+                message,
+                hint,
+            },
+            error => error,
+        }
     }
 
     /// Puts the closed file in the live one's place, durably.
@@ -152,11 +106,14 @@ impl Staging {
                 wal.display()
             )));
         }
-        File::open(next)
+        let replaced = File::open(next)
             .and_then(|file| file.sync_all())
-            .map_err(Error::io("fsync", next))?;
-        fs::rename(next, &self.live).map_err(Error::io("rename over", &self.live))?;
-        sync_folder_of(&self.live)
+            .map_err(Error::io("fsync", next))
+            .and_then(|()| previous::replace(&self.live, next, self.keep_previous));
+        if replaced.is_err() {
+            self.discard();
+        }
+        replaced
     }
 
     /// Leaves the live file as it is.
@@ -164,33 +121,51 @@ impl Staging {
         if let Some(next) = &self.next {
             let _ = fs::remove_file(next);
             let _ = fs::remove_file(beside(next, ".wal"));
+            let _ = fs::remove_dir_all(beside(next, ".tmp"));
         }
     }
 }
 
-/// Copies piece by piece, by reference where the filesystem can.
+/// Copies by reference where the filesystem can, else piece by piece if there is room.
 fn copy(from: &Path, to: &Path, stop: &Stop) -> Result<()> {
     const PIECE: u64 = 64 << 20;
     let open = || Ok((File::open(from)?, File::create_new(to)?));
     let failed = |error| Error::io("copy the warehouse to", to)(error);
-    let (from, mut to) = open().map_err(failed)?;
+    let (from, mut to_file) = open().map_err(failed)?;
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&to_file, &from).is_ok() {
+        return Ok(());
+    }
+    let needed = from.metadata().map_err(failed)?.len();
+    let space = rustix::fs::fstatvfs(&to_file).map_err(|error| failed(error.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < needed {
+        return Err(Error::NoSpace {
+            path: to.to_path_buf(),
+            needed,
+            free,
+        });
+    }
     loop {
         stop.check()?;
-        let copied = io::copy(&mut (&from).take(PIECE), &mut to).map_err(failed)?;
+        let copied = io::copy(&mut (&from).take(PIECE), &mut to_file).map_err(failed)?;
         if copied < PIECE {
             return Ok(());
         }
     }
 }
 
-/// Makes a rename or a new file in `path`'s folder durable.
-///
-/// # Errors
-/// [`Error::Io`] when the folder can't be opened or synced.
-fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    sync_folder(folder).map_err(Error::io("fsync the folder", folder))
+/// Removes a file or folder that only a dead run can have left; the lock is held.
+fn remove_leftover(path: &Path) -> Result<()> {
+    let kind = match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        kind => kind.map_err(Error::io("look at", path))?,
+    };
+    tracing::warn!(path = %path.display(), "removing what an earlier run left");
+    let removed = if kind.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.map_err(Error::io("remove", path))
 }

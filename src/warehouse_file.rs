@@ -61,7 +61,7 @@ pub(crate) fn refused(path: &Path, error: &duckdb::Error) -> Error {
     let hint = if newer {
         "use a redledger built with that DuckDB, or another --data-dir"
     } else {
-        "move the file away or restore it from a copy, then run again"
+        "see `redledger rollback`, or restore the file from a copy"
     };
     Error::Warehouse {
         path: path.to_path_buf(),

@@ -13,10 +13,10 @@ use std::{
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::{Archive, INCOMING};
+use super::Archive;
 use crate::{
     batch_no::BatchNo,
-    durable::{create_private, sync_folder},
+    durable::{INCOMING, create_private, sync_folder},
     error::{Error, Result},
 };
 

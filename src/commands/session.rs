@@ -21,6 +21,7 @@ use crate::{
     cli::Doing,
     error::{Error, ExitStatus, Result},
     hook::Announcement,
+    inbox::Inbox,
     ledger::{self, RunEntry},
     load::Warehouse,
     pipeline::{BatchSource, Outcome, Pipeline, Progress},
@@ -282,8 +283,10 @@ impl<'a> LoadSession<'a> {
     ) -> Result<()> {
         self.lock()?;
         let config = &self.context.config;
-        let staging =
-            Staging::prepare(&config.warehouse_path(), config.warehouse.mode, &self.stop)?;
+        // Nobody else writes now: whatever is half-written there, a dead process has left.
+        Inbox::new(&config.data_dir).remove_leftovers()?;
+        Archive::new(&config.data_dir).remove_leftovers()?;
+        let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
         let loaded = self.load_into(&staging, batches, count, limits);
@@ -329,7 +332,8 @@ impl<'a> LoadSession<'a> {
         count: usize,
         limits: Limits,
     ) -> Result<bool> {
-        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
+        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)
+            .map_err(|error| staging.told_of_live(error))?;
         self.progress.expect_batches(count as u64);
         for index in 0..count {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);

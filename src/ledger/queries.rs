@@ -1,6 +1,9 @@
 //! Looking at the ledger: the file is opened to read only, nothing is created, no lock is taken.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use duckdb::{
     AccessMode, Config as EngineConfig, Connection, Row, params_from_iter,
@@ -135,6 +138,68 @@ pub fn batches(connection: &Connection, dataset: Option<&str>) -> Result<Vec<Bat
          rows_rejected = 0, loaded_at DESC, dataset, batch_no",
         &[dataset, dataset],
     )
+}
+
+/// A batch whose rows are in the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct LoadedBatch {
+    /// Dataset.
+    pub dataset: String,
+    /// Batch.
+    pub batch_no: String,
+    /// The loaded revision.
+    pub revision: i32,
+    /// The run that loaded it.
+    pub run_id: String,
+}
+
+/// The batches whose rows are in the tables.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn loaded_batches(connection: &Connection) -> Result<BTreeSet<LoadedBatch>> {
+    let sql =
+        "SELECT dataset, batch_no, revision, run_id FROM redledger.batch WHERE state = 'loaded'";
+    let batches = read(connection, sql, &[], |row| {
+        Ok(LoadedBatch {
+            dataset: text(row, 0)?,
+            batch_no: text(row, 1)?,
+            revision: row.get(2)?,
+            run_id: text(row, 3)?,
+        })
+    })?;
+    Ok(batches.into_iter().collect())
+}
+
+/// The run that made a warehouse what it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PublishedRun {
+    /// Its id.
+    pub run_id: String,
+    /// The subcommand.
+    pub command: String,
+    /// UTC.
+    pub finished_at: String,
+    /// In words.
+    pub outcome: String,
+}
+
+/// The last run that wrote to the warehouse.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn last_run(connection: &Connection) -> Result<Option<PublishedRun>> {
+    let sql = "SELECT run_id, command, strftime(finished_at, '%Y-%m-%dT%H:%M:%SZ'), outcome FROM redledger.run \
+               ORDER BY finished_at DESC, run_id DESC LIMIT 1";
+    let runs = read(connection, sql, &[], |row| {
+        Ok(PublishedRun {
+            run_id: text(row, 0)?,
+            command: text(row, 1)?,
+            finished_at: text(row, 2)?,
+            outcome: text(row, 3)?,
+        })
+    })?;
+    Ok(runs.into_iter().next())
 }
 
 /// Every revision of the batches with this number, of `dataset` if given: by dataset, the newest first.

@@ -15,7 +15,7 @@ const UNDECODABLE: u8 = 0xFF;
 /// A byte order mark decides; else the contract; else the response's charset, as far as servers mean it
 /// (`utf-8`, the GB family, UTF-16: others are often a server's default and say nothing); else the file
 /// itself: it is UTF-8 unless most runs of non-ASCII bytes in the first 64 KiB from the first such byte
-/// are not UTF-8 and all of it can be GB18030.
+/// are not UTF-8, all of it can be GB18030 and most of these runs are pairs of bytes.
 pub(super) struct Decoder {
     state: State,
 }
@@ -141,8 +141,11 @@ impl Decoder {
 }
 
 /// Whether text that starts with a non-ASCII byte is GB18030 rather than (possibly damaged) UTF-8.
+///
+/// Latin-1 can be GB18030, too: `é` and the letter after it make a Chinese character. But the characters of
+/// common Chinese text (those of GB 2312) are pairs of non-ASCII bytes, and an accent mostly stands alone.
 fn is_gb18030(sample: &[u8]) -> bool {
-    let (mut utf8_runs, mut other_runs) = (0_usize, 0_usize);
+    let (mut utf8_runs, mut other_runs, mut odd_runs) = (0_usize, 0_usize, 0_usize);
     let mut runs = sample
         .split(u8::is_ascii)
         .filter(|run| !run.is_empty())
@@ -158,10 +161,13 @@ fn is_gb18030(sample: &[u8]) -> bool {
             {
                 utf8_runs += 1;
             }
-            Err(_) => other_runs += 1,
+            Err(_) => {
+                other_runs += 1;
+                odd_runs += run.len() % 2;
+            }
         }
     }
-    if other_runs <= utf8_runs {
+    if other_runs <= utf8_runs || odd_runs > other_runs - odd_runs {
         return false;
     }
     let mut decoder = GB18030.new_decoder_without_bom_handling();
@@ -286,6 +292,19 @@ mod tests {
         bytes[3] = 0xFE;
         let (found, name) = decoded(None, None, &bytes, 5);
         assert_eq!((found, name), (bytes, "UTF-8"));
+    }
+
+    #[test]
+    fn latin_1_is_not_taken_for_gb18030() {
+        for text in [
+            "1,Jos\u{e9} Garc\u{ed}a,x\n",
+            "na\u{ef}ve se\u{f1}or\n",
+            "\u{c5}s\n",
+        ] {
+            let bytes = encoding_rs::WINDOWS_1252.encode(text).0.into_owned();
+            let (found, name) = decoded(None, None, &bytes, 3);
+            assert_eq!((found, name), (bytes, "UTF-8"));
+        }
     }
 
     #[test]

@@ -1,0 +1,173 @@
+//! `redledger rollback`: puts the warehouse before the last run back, and keeps the one it replaces.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Context,
+    output::{self, say},
+};
+use crate::{
+    cli::{DoingFormat, Rollback},
+    error::{Error, ExitStatus, Result},
+    ledger::{self, LoadedBatch, PublishedRun},
+    publish::{self, Lock},
+    stop::Stop,
+    warehouse_file::check_no_wal,
+};
+
+/// What a warehouse file holds, as far as a person wants to know before it is published.
+struct Contents {
+    run: Option<PublishedRun>,
+    batches: BTreeSet<LoadedBatch>,
+}
+
+pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus> {
+    let live = context.config.warehouse_path();
+    let previous = publish::previous_of(&live);
+    let _lock = if arguments.dry_run {
+        None
+    } else {
+        // Three renames that a crash can't break: there is nothing to stop in the middle.
+        let lock = Lock::acquire(
+            &context.config.data_dir.join("lock"),
+            arguments.doing.lock_wait,
+            "rollback",
+            &Stop::default(),
+        );
+        match lock {
+            Err(Error::Io { .. }) if !context.config.data_dir.exists() => {
+                return Err(nothing_kept(&previous));
+            }
+            lock => Some(lock?),
+        }
+    };
+    if !arguments.dry_run {
+        publish::finish_interrupted(&live)?;
+    }
+    check_no_wal(&live)?;
+    let Some(back) = contents(&previous)? else {
+        return Err(nothing_kept(&previous));
+    };
+    // A warehouse that can't be read any more is a reason to roll back, not one against it.
+    let (undone, unreadable) = match contents(&live) {
+        Ok(undone) => (undone, None),
+        Err(error) => (None, Some(error)),
+    };
+    if !arguments.dry_run {
+        publish::put_back(&live)?;
+    }
+    let undone = undone.map(|undone| undone.batches).unwrap_or_default();
+    let report = Report {
+        dry_run: arguments.dry_run,
+        warehouse: live,
+        withdrawn: undone.difference(&back.batches).cloned().collect(),
+        restored: back.batches.difference(&undone).cloned().collect(),
+        back,
+        unreadable,
+    };
+    match arguments.doing.format {
+        DoingFormat::Text => report.print(),
+        DoingFormat::Json => output::print_json(&report.json())?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The newest run and the loaded batches; `None` when the file is not there or has no ledger.
+fn contents(path: &Path) -> Result<Option<Contents>> {
+    let Some(connection) = ledger::open_reading(path)? else {
+        return Ok(None);
+    };
+    Ok(Some(Contents {
+        run: ledger::last_run(&connection)?,
+        batches: ledger::loaded_batches(&connection)?,
+    }))
+}
+
+fn nothing_kept(previous: &Path) -> Error {
+    Error::Usage {
+        message: format!(
+            "there is nothing to roll back to: no {}",
+            previous.display()
+        ),
+        hint: Some(
+            "a run that changes the warehouse keeps the one before it, unless [warehouse] says \
+             `keep_previous = 0` or `mode = \"in-place\"`"
+                .into(),
+        ),
+    }
+}
+
+struct Report {
+    dry_run: bool,
+    warehouse: PathBuf,
+    back: Contents,
+    withdrawn: Vec<LoadedBatch>,
+    restored: Vec<LoadedBatch>,
+    /// Why the file that is replaced could not be looked at.
+    unreadable: Option<Error>,
+}
+
+impl Report {
+    fn print(&self) {
+        if let Some(error) = &self.unreadable {
+            say!("the published warehouse can't be read: {}", error.chain());
+        }
+        for (words, batches) in [
+            ("withdrawn", &self.withdrawn),
+            ("loaded again", &self.restored),
+        ] {
+            for batch in batches {
+                say!(
+                    "{words}: {} {} revision {}",
+                    batch.batch_no,
+                    batch.dataset,
+                    batch.revision
+                );
+            }
+        }
+        if !self.withdrawn.is_empty() {
+            say!(
+                "  hint: a run does not load withdrawn batches again by itself; announce them again, or roll back once more to undo this"
+            );
+        }
+        let run = self.back.run.as_ref().map_or_else(
+            || "no run".to_owned(),
+            |run| {
+                format!(
+                    "run {} (`{}`, {}: {})",
+                    run.run_id, run.command, run.finished_at, run.outcome
+                )
+            },
+        );
+        say!(
+            "{} the state after {run}; batches loaded: {}. Warehouse: {}",
+            if self.dry_run {
+                "would publish"
+            } else {
+                "published again:"
+            },
+            self.back.batches.len(),
+            self.warehouse.display()
+        );
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "exit_code": ExitStatus::Success.code(),
+            "dry_run": self.dry_run,
+            "warehouse": self.warehouse.display().to_string(),
+            "published": {
+                "run": self.back.run,
+                "batches": self.back.batches.len(),
+            },
+            "withdrawn": self.withdrawn,
+            "restored": self.restored,
+            "unreadable": self.unreadable.as_ref().map(Error::chain),
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! What dead processes have left, and warehouses that are damaged.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+
+use crate::support::{program::Workspace, random::Random};
+
+const HEADER: &str = "accountId,type,cardNegative,budgetNegative,currency,statTime";
+
+fn csv(rows: std::ops::Range<u32>) -> String {
+    let rows = rows
+        .map(|row| format!("936da01f-9abd-4d9d-80c7-{row:012x},0,-{row}.5,0,USD,1711785600000\n"));
+    format!("{HEADER}\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn what_a_killed_run_has_left_is_removed_at_the_next_start() {
+    let workspace = Workspace::new();
+    let data = workspace.data();
+    for folder in ["inbox/bad", "archive", "warehouse.duckdb.next.tmp"] {
+        fs::create_dir_all(data.join(folder)).expect("a folder");
+    }
+    let left = [
+        "warehouse.duckdb.next",
+        "warehouse.duckdb.next.wal",
+        "warehouse.duckdb.next.tmp/spilt",
+        "archive/.incoming-a1",
+        "inbox/.incoming-b2",
+        "inbox/bad/.incoming-c3",
+    ];
+    for name in left {
+        fs::write(data.join(name), "half").expect("to write");
+    }
+    // A lock whose holder is dead holds nobody, whatever it says and whoever has its number now.
+    fs::write(
+        data.join("lock"),
+        "`redledger run`, process 1, since ever\n",
+    )
+    .expect("to write");
+    // A receiver is at work on this one.
+    let receiving = fs::File::create(data.join("inbox/.incoming-alive")).expect("a file");
+    receiving.lock().expect("a lock");
+    workspace.write("rows.csv", csv(0..1));
+    let ran = workspace.run(&[
+        "ingest",
+        "rows.csv",
+        "--batch-no",
+        "B1",
+        "--lock-wait",
+        "0s",
+    ]);
+    assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+    let mut files = workspace.leftovers();
+    files.retain(|path| !path.ends_with("inbox/.incoming-alive"));
+    assert_eq!(files, Vec::<PathBuf>::new());
+    assert!(data.join("inbox/.incoming-alive").exists());
+    for name in [
+        "warehouse.duckdb.next",
+        "archive/.incoming-a1",
+        "inbox/.incoming-b2",
+    ] {
+        assert!(ran.stderr.contains(name), "{name}: {}", ran.stderr);
+    }
+}
+
+/// A warehouse of some size whose every kind of block is used, with a rejection.
+fn sound() -> (Workspace, Vec<u8>) {
+    let workspace = Workspace::new();
+    workspace.write("a.csv", csv(0..3000));
+    workspace.write("b.csv", csv(5000..5010) + "x,,,,,\n");
+    workspace.write("c.csv", csv(6000..6010));
+    let first = workspace.run(&["ingest", "a.csv", "--batch-no", "A"]);
+    assert_eq!(first.exit, Some(0), "{}", first.stderr);
+    workspace.run(&["ingest", "b.csv", "--batch-no", "B"]);
+    let bytes = fs::read(workspace.data().join("warehouse.duckdb")).expect("the warehouse");
+    (workspace, bytes)
+}
+
+/// Flips bits, cuts, overwrites: in the headers, where every bit counts, and in the blocks behind them.
+fn damage(sound: &[u8], random: &mut Random) -> (String, Vec<u8>) {
+    const HEADERS: usize = 3 * 4096;
+    const BLOCK: usize = 256 << 10;
+    let mut bytes = sound.to_vec();
+    let blocks = (bytes.len() - HEADERS) / BLOCK;
+    let said = match random.below(6) {
+        0 => {
+            let at = 4096 * random.below(3) + random.below(160);
+            bytes[at] ^= 1 << random.below(8);
+            format!("a bit of the headers, byte {at}")
+        }
+        1 | 2 => {
+            // The start of a block is used in any case.
+            let at = HEADERS + BLOCK * random.below(blocks) + random.below(2048);
+            bytes[at] ^= 1 << random.below(8);
+            format!("a bit of a block, byte {at}")
+        }
+        3 => {
+            let at = random.below(bytes.len());
+            bytes.truncate(at);
+            format!("cut at {at}")
+        }
+        4 => {
+            let at = HEADERS + BLOCK * random.below(blocks);
+            let from = HEADERS + BLOCK * random.below(blocks);
+            bytes.copy_within(from..from + BLOCK, at);
+            format!("block at {from} copied over the one at {at}")
+        }
+        _ => {
+            let at = 4096 * random.below(bytes.len() / 4096);
+            bytes[at..at + 4096].fill(0);
+            format!("zeros at {at}")
+        }
+    };
+    (said, bytes)
+}
+
+/// Damage is said (exit 2) or it does not matter to what is asked, and the file is left as it is. The process
+/// never dies of it, unless a whole block stands in another one's place: the engine's checksums do not know
+/// places, and it may take a wrong pointer. Even then nothing is published.
+/// `REDLEDGER_DAMAGES` says how often.
+#[test]
+fn a_damaged_warehouse_never_kills_the_process_and_is_left_untouched() {
+    let damages = std::env::var("REDLEDGER_DAMAGES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(25);
+    let seed = Random::seed();
+    let mut random = Random::new(seed);
+    let (workspace, sound) = sound();
+    let live = workspace.data().join("warehouse.duckdb");
+    let previous = workspace.data().join("warehouse.duckdb.previous");
+    let mut tally: BTreeMap<(&str, Option<i32>), usize> = BTreeMap::new();
+    for _ in 0..damages {
+        let (said, damaged) = damage(&sound, &mut random);
+        for (name, arguments) in [
+            ("status", &["status"][..]),
+            ("ingest", &["ingest", "c.csv", "--batch-no", "C"]),
+        ] {
+            fs::write(&live, &damaged).expect("to write");
+            let ran = workspace.run(arguments);
+            *tally.entry((name, ran.exit)).or_default() += 1;
+            let what = format!("{name}, {said}, seed {seed}: {:?} {}", ran.exit, ran.stderr);
+            let untouched = |path| fs::read(path).is_ok_and(|now| now == damaged);
+            match (name, ran.exit) {
+                ("ingest", Some(0)) => assert!(untouched(&previous), "{what}"),
+                (_, Some(0)) => assert!(untouched(&live), "{what}"),
+                (_, Some(2)) => {
+                    assert!(untouched(&live), "{what}");
+                    let hint = ran.stderr.contains("hint: ");
+                    assert!(hint || said.contains("copied over"), "{what}");
+                }
+                (_, None) if said.contains("copied over") => {
+                    assert!(untouched(&live), "{what}");
+                    // The next run would; `status` would not.
+                    for left in workspace.leftovers() {
+                        fs::remove_file(left).expect("to remove");
+                    }
+                }
+                _ => panic!("{what}"),
+            }
+            assert_eq!(workspace.leftovers(), Vec::<PathBuf>::new(), "{what}");
+        }
+    }
+    println!("{damages} damages, seed {seed}: {tally:?}");
+}
+
+#[test]
+fn a_copy_that_has_no_room_is_refused_before_it_is_begun() {
+    let (workspace, sound) = sound();
+    let small = workspace.path().join("small");
+    fs::create_dir(&small).expect("a folder");
+    let room = sound.len() + sound.len() / 2;
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={room}"), "tmpfs"])
+        .arg(&small)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !mounted {
+        println!("skipped: a small filesystem can't be mounted here");
+        return;
+    }
+    let live = small.join("warehouse.duckdb");
+    fs::write(&live, &sound).expect("to write");
+    let small_dir = small.display().to_string();
+    let ran = workspace.run(&[
+        "ingest",
+        "c.csv",
+        "--batch-no",
+        "C",
+        "--data-dir",
+        &small_dir,
+    ]);
+    let after = fs::read(&live);
+    let next = small.join("warehouse.duckdb.next").exists();
+    let unmounted = Command::new("umount").arg(&small).status();
+    assert!(unmounted.is_ok_and(|status| status.success()), "umount");
+    assert_eq!(ran.exit, Some(2), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("missing") && ran.stderr.contains("hint: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(after.is_ok_and(|after| after == sound));
+    assert!(!next);
+}
