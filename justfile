@@ -12,6 +12,14 @@ bench *arguments:
 memory:
     cargo test --release --test main memory_stays_bounded -- --ignored --nocapture
 
+# A run with 200 waiting batches of 100 rows, timed
+night:
+    cargo test --release --test main two_hundred_batches -- --ignored --nocapture
+
+# The receiver: durable announcements a second, and how long fifty senders at once wait
+bench-serve *arguments:
+    cargo bench --bench receiver -- {{arguments}}
+
 # Real servers for the tests that want them (nginx, s3rver); what can't be had is skipped
 servers:
     .ci/install-servers

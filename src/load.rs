@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     ledger::{self, Control, Difference},
     scan::{FUNCTION, Scan, ScanRegistry},
-    warehouse_file::refused,
+    warehouse_file::{beside, refused},
 };
 
 /// The warehouse file, open for writing by this process alone.
@@ -41,22 +41,32 @@ impl Warehouse {
         } else {
             config.threads
         };
-        let settings = || {
-            EngineConfig::default()
+        let name = path.to_str().ok_or_else(|| Error::Warehouse {
+            path: path.to_path_buf(),
+            message: "DuckDB can't open it: its path is not UTF-8".into(),
+            hint: Some("name another folder with --data-dir".into()),
+        })?;
+        let open = || -> duckdb::Result<Connection> {
+            let settings = EngineConfig::default()
                 .max_memory(&format!("{}B", config.memory_limit.0))?
                 .threads(threads as i64)?
                 // Several scan threads insert side by side only when the order is free.
                 .with("preserve_insertion_order", "false")?
-                // No WAL at all: a failing fsync or truncation of it can abort the process. A commit
-                // writes the checkpoint instead; the file is private until it is published.
-                .with("auto_checkpoint_skip_wal_threshold", "0")?
-                .with("checkpoint_threshold", "1B")?
-                .enable_external_access(false)?
-                .enable_autoload_extension(false)
+                .with("temp_directory", beside(path, ".tmp").to_string_lossy())?
+                .enable_autoload_extension(false)?;
+            let connection = Connection::open_in_memory_with_flags(settings)?;
+            // No WAL at all: a failing fsync or truncation of it can abort the process. Commits stay in
+            // memory (above its limit in the temporary folder) until the checkpoint at the end: the file
+            // is private until then, and a checkpoint a batch would rewrite its last row group each time.
+            let attach = format!(
+                "ATTACH {} AS warehouse (RECOVERY_MODE no_wal_writes); USE warehouse; \
+                 SET enable_external_access = false",
+                ledger::quoted(name)
+            );
+            connection.execute_batch(&attach)?;
+            Ok(connection)
         };
-        let connection = settings()
-            .and_then(|settings| Connection::open_with_flags(path, settings))
-            .map_err(|error| refused(path, &error))?;
+        let connection = open().map_err(|error| refused(path, &error))?;
         ledger::create(&connection)?;
         let scans = ScanRegistry::register(&connection)?;
         Ok(Self {

@@ -2,6 +2,7 @@
 
 mod cadence;
 mod inbox;
+mod month;
 mod reports;
 mod run;
 mod scheduling;

@@ -321,6 +321,33 @@ fn with_nothing_to_do_nothing_is_touched() {
     assert_eq!(workspace.leftovers(), Vec::<PathBuf>::new());
 }
 
+#[test]
+#[ignore = "says how long it takes: `just night`"]
+fn two_hundred_batches_of_a_hundred_rows_are_loaded_in_one_run() {
+    for round in 1..=3 {
+        let workspace = Workspace::new();
+        let batches: Vec<Value> = (0..200)
+            .map(|number| inline(&format!("B{number:03}"), 100))
+            .collect();
+        receive(&workspace, &batches);
+        let started = std::time::Instant::now();
+        let ran = workspace.run(&RUN);
+        println!(
+            "round {round}: {:.1} s, peak memory {} MB",
+            started.elapsed().as_secs_f64(),
+            ran.peak_kilobytes / 1_000
+        );
+        assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+        assert_eq!(
+            workspace.query("SELECT count(*)::VARCHAR FROM account_negative"),
+            ["20000"]
+        );
+        let started = std::time::Instant::now();
+        workspace.run(&RUN);
+        println!("  nothing to do: {} ms", started.elapsed().as_millis());
+    }
+}
+
 const HEADER: &str =
     "accountId,accountName,accountEn,displayId,type,cardNegative,budgetNegative,currency,statTime";
 const ROW: &str =

@@ -101,6 +101,19 @@ impl Receiver {
         answer(request).await
     }
 
+    /// The status of the answer to an announcement; `None` when none came.
+    pub(crate) fn posting(
+        &self,
+        body: String,
+        headers: &[(&str, &str)],
+    ) -> impl Future<Output = Option<u16>> + Send + 'static {
+        let mut request = self.client.post(self.url("/hooks")).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        async move { Some(request.send().await.ok()?.status().as_u16()) }
+    }
+
     /// The status and text of a page.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         answer(self.client.get(self.url(path))).await
