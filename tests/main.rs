@@ -3,12 +3,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod architecture;
+mod crash;
 mod demo;
 mod downloads;
 mod fault_stories;
+mod fidelity;
 mod ingest_sources;
 mod leftovers;
 mod looking;
+mod readers;
 mod rollback;
 mod signals;
 mod stories;
