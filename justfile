@@ -20,6 +20,14 @@ night:
 bench-serve *arguments:
     cargo bench --bench receiver -- {{arguments}}
 
+# Kill the program and fail its calls at every step of a reference run; needs strace, takes minutes
+crash:
+    cargo test --release --test main crash::every -- --ignored --nocapture --test-threads 1
+
+# Ten thousand damaged CSV files, a thousand damaged warehouses; takes minutes
+fidelity:
+    REDLEDGER_MUTATIONS=10000 REDLEDGER_DAMAGES=1000 cargo test --release --test main damaged_ -- --nocapture
+
 # Real servers for the tests that want them (nginx, s3rver); what can't be had is skipped
 servers:
     .ci/install-servers

@@ -137,7 +137,12 @@ impl Inbox {
                 file.persist(folder.join(name).with_extension("txt"))
                     .map_err(|error| error.error)?;
             }
-            fs::rename(path, folder.join(name))?;
+            match fs::rename(path, folder.join(name)) {
+                // A run that had the lock before this one has seen to it.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && folder.join(name).exists() => {}
+                moved => moved?,
+            }
             sync_folder(&folder)
         };
         move_it().map_err(Error::io("move out of the inbox", path))

@@ -4,13 +4,16 @@
 
 mod architecture;
 mod backfill;
+mod crash;
 mod demo;
 mod downloads;
 mod fault_stories;
+mod fidelity;
 mod ingest_sources;
 mod leftovers;
 mod looking;
 mod night;
+mod readers;
 mod rollback;
 mod signals;
 mod stories;

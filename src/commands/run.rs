@@ -99,7 +99,11 @@ fn understand(
         session.note_error(error);
     };
     for path in paths {
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = match fs::read(path) {
+            // Another run has just been through with it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            bytes => bytes.map_err(Error::io("read", path))?,
+        };
         let name = path
             .file_name()
             .unwrap_or_default()

@@ -146,6 +146,7 @@ impl Bench {
             pages_incomplete: false,
             notes: Vec::new(),
             unknown_keys: 0,
+            replay: None,
         };
         let outcome = self
             .pipeline

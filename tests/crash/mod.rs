@@ -1,0 +1,346 @@
+//! A nightly run is killed, and its calls are made to fail, wherever it changes something on disk. The published
+//! warehouse is the one before or the one after; running again ends where an undisturbed run ends.
+//!
+//! A sample runs with the other tests, everything with `just crash`.
+
+mod strace;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use self::strace::Point;
+use crate::support::{
+    program::Workspace,
+    random::Random,
+    server::{Reply, Server},
+};
+
+/// Points tried in a sample.
+const SAMPLE: usize = 6;
+
+const TABLES: [&str; 8] = [
+    "account_negative",
+    "account_negative_bill",
+    "account_negative_bill_line",
+    "redledger.batch",
+    "redledger.file",
+    "redledger.rejection",
+    "redledger.control",
+    "account_repayment",
+];
+
+const BALANCES: &str = "accountId,type,cardNegative,budgetNegative,currency,statTime\n";
+const BILLS: &str = "accountId,displayId,createTime,total,negativeUrl\n";
+
+fn account(number: u32) -> String {
+    format!("936da01f-9abd-4d9d-80c7-{number:012x}")
+}
+
+fn balances(rows: std::ops::Range<u32>, cents: u32) -> String {
+    let mut text = String::from(BALANCES);
+    for row in rows {
+        text += &format!("{},0,-{row}.{cents:02},0,USD,1711785600000\n", account(row));
+    }
+    text
+}
+
+/// What the provider serves.
+fn answer(path: &str, server: &str) -> Reply {
+    match path.trim_start_matches('/') {
+        "old.csv" => Reply::new(200, balances(0..300, 10)),
+        // Two of its rows can't be loaded.
+        "new.csv" => Reply::new(
+            200,
+            balances(5..305, 20) + "no-uuid,0,1,1,USD,1711785600000\na,b\n",
+        ),
+        "more.csv" => Reply::new(200, balances(1000..1200, 30)),
+        "bills.csv" => {
+            let bill = |number: u32| {
+                format!(
+                    "{},D{number},1711785600000,2,http://{server}/bill-{number}.csv\n",
+                    account(number)
+                )
+            };
+            Reply::new(200, format!("{BILLS}{}{}", bill(1), bill(2)))
+        }
+        "bill-1.csv" => Reply::new(200, "what,much\ncoffee,1.50\ntea,2\n"),
+        "bill-2.csv" => Reply::new(200, "what,much\nbooks,15\nrent,900.00\n"),
+        _ => Reply::new(404, ""),
+    }
+}
+
+/// The reference: a warehouse with one batch, and an inbox with a new revision of it, bills with their files,
+/// and one more batch.
+struct Reference {
+    before: Workspace,
+    /// What the tables held before, and what they hold after an undisturbed run.
+    digests: [Vec<String>; 2],
+    /// The files after an undisturbed run, in names.
+    files: BTreeSet<String>,
+    points: Vec<Point>,
+    _server: Server,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn workspace() -> Workspace {
+    Workspace::new()
+}
+
+impl Reference {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let server = runtime.block_on(Server::start(|request| {
+            answer(&request.path, request.header("host").unwrap_or_default())
+        }));
+        let before = workspace();
+        let inbox = before.data().join("inbox");
+        fs::create_dir_all(&inbox).expect("a folder");
+        let announce = |name: &str, batch_no: &str, file: &str| {
+            let hook = serde_json::json!({"batchNo": batch_no, "lastPage": true, "fileUrl": server.url(file)});
+            fs::write(inbox.join(name), hook.to_string()).expect("to write");
+        };
+        announce("1.json", "BALANCES", "/old.csv");
+        let ran = before.run(&["run"]);
+        assert_eq!(ran.exit, Some(0), "{}{}", ran.stdout, ran.stderr);
+        announce("2.json", "BALANCES", "/new.csv");
+        announce("3.json", "BILLS", "/bills.csv");
+        announce("4.json", "MORE", "/more.csv");
+        let after = workspace();
+        after.copy_data_of(&before);
+        let (ran, points) = strace::points(&after, &["run"]);
+        assert_eq!(ran.exit, Some(1), "{}{}", ran.stdout, ran.stderr);
+        let digests = [digest(&before), digest(&after)];
+        assert_ne!(digests[0], digests[1]);
+        Self {
+            digests,
+            files: names(&after),
+            points,
+            before,
+            _server: server,
+            _runtime: runtime,
+        }
+    }
+
+    fn start(&self) -> Workspace {
+        let workspace = workspace();
+        workspace.copy_data_of(&self.before);
+        workspace
+    }
+
+    /// What must hold after a disturbed run; says whether it was published.
+    fn check(&self, workspace: &Workspace) -> Result<bool, String> {
+        let live = workspace.data().join("warehouse.duckdb");
+        if !live.exists() {
+            return Err("there is no warehouse".into());
+        }
+        let digest = digest(workspace);
+        let published = digest == self.digests[1];
+        if !published && digest != self.digests[0] {
+            return Err("the warehouse is neither the old nor the new one".into());
+        }
+        let names = names(workspace);
+        for number in 1..=4 {
+            let places = ["inbox", "inbox/done"]
+                .iter()
+                .filter(|folder| names.contains(&format!("{folder}/{number}.json")));
+            if places.count() != 1 {
+                return Err(format!(
+                    "announcement {number} is not there once: {names:?}"
+                ));
+            }
+        }
+        self.recover(workspace)?;
+        Ok(published)
+    }
+
+    /// Running again ends where an undisturbed run ends, and once more changes nothing.
+    fn recover(&self, workspace: &Workspace) -> Result<(), String> {
+        for again in [false, true] {
+            let live = workspace.data().join("warehouse.duckdb");
+            let before = fs::read(&live).map_err(|error| error.to_string())?;
+            let ran = workspace.run(&["run", "--lock-wait", "0s"]);
+            // 1: rows were rejected, now or when they were loaded.
+            if !matches!(ran.exit, Some(0 | 1)) {
+                return Err(format!("running again: {:?} {}", ran.exit, ran.stderr));
+            }
+            if digest(workspace) != self.digests[1] {
+                return Err("running again ends in another warehouse".into());
+            }
+            if again && fs::read(&live).is_ok_and(|after| after != before) {
+                return Err("running once more changes the warehouse".into());
+            }
+        }
+        let names = names(workspace);
+        if names != self.files {
+            let stray: Vec<_> = names.symmetric_difference(&self.files).collect();
+            return Err(format!("other files are there or missing: {stray:?}"));
+        }
+        Ok(())
+    }
+
+    /// All points, or some by chance.
+    fn some_points(&self, all: bool) -> Vec<Point> {
+        let mut points = self.points.clone();
+        if !all {
+            let seed = Random::seed();
+            println!("seed {seed}");
+            let mut random = Random::new(seed);
+            while points.len() > SAMPLE {
+                points.swap_remove(random.below(points.len()));
+            }
+        }
+        points
+    }
+}
+
+/// All rows of all tables without clocks, ids of runs and places on this machine.
+fn digest(workspace: &Workspace) -> Vec<String> {
+    let connection = workspace.warehouse();
+    let mut lines = Vec::new();
+    for table in TABLES {
+        let sql = format!(
+            "SELECT t::VARCHAR FROM (SELECT * EXCLUDE ({}) FROM {table}) t ORDER BY 1",
+            match table {
+                "redledger.batch" => "loaded_at, run_id",
+                "redledger.file" => "fetched_at",
+                // Nothing to leave out.
+                _ => "batch_no",
+            }
+        );
+        // A table is made with its first batch.
+        let Ok(mut statement) = connection.prepare(&sql) else {
+            continue;
+        };
+        let rows = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .expect("rows");
+        lines.extend(rows.map(|row| format!("{table} {}", row.expect("a row"))));
+    }
+    lines
+}
+
+/// Every file below the data directory, by its name there.
+fn names(workspace: &Workspace) -> BTreeSet<String> {
+    let name = |path: PathBuf| {
+        path.strip_prefix(workspace.data())
+            .expect("below")
+            .display()
+            .to_string()
+    };
+    workspace.files().into_iter().map(name).collect()
+}
+
+/// Kills the run at the points; prints how many it survived.
+fn killed(all: bool) {
+    if !strace::works() {
+        println!("skipped: strace is not there or may not trace");
+        return;
+    }
+    let reference = Reference::new();
+    let points = reference.some_points(all);
+    let (mut published, mut died) = (0, 0);
+    let mut wrong = Vec::new();
+    for point in &points {
+        let workspace = reference.start();
+        let ran = strace::run_with(&workspace, point, "signal=KILL", &["run"]);
+        // Threads differ from run to run: some points are not met again.
+        died += usize::from(ran.exit.is_none_or(|exit| exit > 128));
+        match reference.check(&workspace) {
+            Ok(after) => published += usize::from(after),
+            Err(why) => wrong.push(format!("{point:?}: {why}")),
+        }
+    }
+    println!(
+        "killed: {} of {} points survived (of {} in a run); {died} times the process died, {published} times it had published",
+        points.len() - wrong.len(),
+        points.len(),
+        reference.points.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(died > 0, "nothing was killed");
+}
+
+/// Fails the calls at the points; prints how many the run survived.
+fn failed(all: bool) {
+    if !strace::works() {
+        println!("skipped: strace is not there or may not trace");
+        return;
+    }
+    let reference = Reference::new();
+    let mut tally = std::collections::BTreeMap::<(&str, Option<i32>), usize>::new();
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for error in ["ENOSPC", "EIO"] {
+        for point in &reference.some_points(all) {
+            // Told by number alone, it may be another file's, or a pipe that a runtime wakes its threads by.
+            if point.file.is_none() && point.call == "write" {
+                continue;
+            }
+            tried += 1;
+            let workspace = reference.start();
+            let live = workspace.data().join("warehouse.duckdb");
+            let before = fs::read(&live).expect("the warehouse");
+            let ran = strace::run_with(&workspace, point, &format!("error={error}"), &["run"]);
+            *tally.entry((error, ran.exit)).or_default() += 1;
+            let untouched = fs::read(&live).is_ok_and(|after| after == before);
+            let data = workspace.data().display().to_string();
+            let verdict = match (reference.check(&workspace), ran.exit) {
+                (Err(why), _) => Err(why),
+                // The failing call did not matter, or was tried again.
+                (Ok(true), Some(1)) => {
+                    println!("{error} at {point:?} did not matter");
+                    // What is not synced is not published.
+                    match point.call.contains("sync") {
+                        true => Err("a failed fsync was not noticed".into()),
+                        false => Ok(()),
+                    }
+                }
+                (Ok(published), Some(2 | 3)) if published || untouched => {
+                    let said = format!("{}{}", ran.stdout, ran.stderr);
+                    match said.contains(&data)
+                        || said.contains("DuckDB")
+                        || said.contains("archive")
+                    {
+                        true => Ok(()),
+                        false => Err("the message does not say where".into()),
+                    }
+                }
+                (Ok(published), _) => {
+                    Err(format!("published: {published}, untouched: {untouched}"))
+                }
+            };
+            if let Err(why) = verdict {
+                wrong.push(format!(
+                    "{error} at {point:?}: {why}: {:?} {}{}",
+                    ran.exit, ran.stdout, ran.stderr
+                ));
+            }
+        }
+    }
+    println!(
+        "failing calls: {} of {tried} survived; {tally:?}",
+        tried - wrong.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_run_killed_anywhere_leaves_the_old_or_the_new_warehouse() {
+    killed(false);
+}
+
+#[test]
+#[ignore = "minutes: just crash"]
+fn every_point_of_a_run_survives_a_kill() {
+    killed(true);
+}
+
+#[test]
+fn a_run_whose_calls_fail_says_so_and_leaves_the_warehouse_as_it_was() {
+    failed(false);
+}
+
+#[test]
+#[ignore = "minutes: just crash"]
+fn every_call_of_a_run_may_fail() {
+    failed(true);
+}
