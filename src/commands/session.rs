@@ -200,7 +200,12 @@ impl<'a> LoadSession<'a> {
         let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
         for (batch, columns) in batches {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
-            if late || self.outcomes.len() >= limits.batches {
+            // What waits does not count, or it would keep those behind it waiting night after night.
+            let tried = self
+                .outcomes
+                .iter()
+                .filter(|outcome| outcome.outcome != "waiting");
+            if late || tried.count() >= limits.batches {
                 self.left = batches.len() - self.outcomes.len();
                 break;
             }
