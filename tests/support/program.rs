@@ -198,6 +198,12 @@ impl Workspace {
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Ends it without asking, as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().expect("to kill");
+        self.0.wait().expect("to wait");
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(self) -> Ran {
         finish(self.0)
