@@ -132,6 +132,12 @@ impl Staging {
         self.next.as_deref().unwrap_or(&self.live)
     }
 
+    /// Whether nobody else knows that file.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// Puts the closed file in the live one's place, durably.
     ///
     /// # Errors

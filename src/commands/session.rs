@@ -197,7 +197,12 @@ impl<'a> LoadSession<'a> {
         batches: &[(BatchSource, Vec<String>)],
         limits: Limits,
     ) -> Result<bool> {
-        let mut warehouse = Warehouse::open(staging.path(), &self.context.config.load)?;
+        let open = if staging.is_private() {
+            Warehouse::open_private
+        } else {
+            Warehouse::open
+        };
+        let mut warehouse = open(staging.path(), &self.context.config.load)?;
         for (batch, columns) in batches {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
             // What waits does not count, or it would keep those behind it waiting night after night.
