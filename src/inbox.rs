@@ -119,6 +119,16 @@ impl Inbox {
         Ok(paths)
     }
 
+    /// How many announcements were put aside as bad.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read.
+    pub fn put_aside(&self) -> Result<usize> {
+        let folder = self.folder.join("bad");
+        let paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
+        Ok(paths.iter().filter(|path| is_announcement(path)).count())
+    }
+
     /// Moves an announcement out of the way, with a note beside it where there is something to say.
     ///
     /// # Errors

@@ -30,34 +30,39 @@ pub struct Warehouse {
 }
 
 impl Warehouse {
-    /// Opens or creates the file and its ledger.
+    /// Opens or creates the file and its ledger. Every commit writes a checkpoint: what is committed stays,
+    /// whatever happens next.
     ///
     /// # Errors
     /// [`Error::Warehouse`] when DuckDB does not take the file, for instance because a newer DuckDB made it.
     pub fn open(path: &Path, config: &LoadConfig) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if config.threads == 0 {
-            cores
-        } else {
-            config.threads
+        let open = || {
+            let settings = settings(config)?
+                // No WAL at all: a failing fsync or truncation of it can abort the process.
+                .with("auto_checkpoint_skip_wal_threshold", "0")?
+                .with("checkpoint_threshold", "1B")?
+                .enable_external_access(false)?;
+            Connection::open_with_flags(path, settings)
         };
+        Self::of(open().map_err(|error| refused(path, &error))?, config)
+    }
+
+    /// The same for a file that nobody else knows, and that is thrown away unless everything goes well up to
+    /// [`Self::close`]. Commits stay in memory, above its limit in the temporary folder, and few checkpoints
+    /// are written: one a batch would rewrite the table's last row group each time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_private(path: &Path, config: &LoadConfig) -> Result<Self> {
         let name = path.to_str().ok_or_else(|| Error::Warehouse {
             path: path.to_path_buf(),
             message: "DuckDB can't open it: its path is not UTF-8".into(),
             hint: Some("name another folder with --data-dir".into()),
         })?;
         let open = || -> duckdb::Result<Connection> {
-            let settings = EngineConfig::default()
-                .max_memory(&format!("{}B", config.memory_limit.0))?
-                .threads(threads as i64)?
-                // Several scan threads insert side by side only when the order is free.
-                .with("preserve_insertion_order", "false")?
-                .with("temp_directory", beside(path, ".tmp").to_string_lossy())?
-                .enable_autoload_extension(false)?;
+            let settings =
+                settings(config)?.with("temp_directory", beside(path, ".tmp").to_string_lossy())?;
             let connection = Connection::open_in_memory_with_flags(settings)?;
-            // No WAL at all: a failing fsync or truncation of it can abort the process. Commits stay in
-            // memory (above its limit in the temporary folder) until the checkpoint at the end: the file
-            // is private until then, and a checkpoint a batch would rewrite its last row group each time.
             let attach = format!(
                 "ATTACH {} AS warehouse (RECOVERY_MODE no_wal_writes); USE warehouse; \
                  SET enable_external_access = false",
@@ -66,13 +71,16 @@ impl Warehouse {
             connection.execute_batch(&attach)?;
             Ok(connection)
         };
-        let connection = open().map_err(|error| refused(path, &error))?;
+        Self::of(open().map_err(|error| refused(path, &error))?, config)
+    }
+
+    fn of(connection: Connection, config: &LoadConfig) -> Result<Self> {
         ledger::create(&connection)?;
         let scans = ScanRegistry::register(&connection)?;
         Ok(Self {
             connection,
             scans,
-            threads,
+            threads: threads(config),
         })
     }
 
@@ -129,6 +137,23 @@ impl Warehouse {
             .close()
             .map_err(|(_, error)| Error::database("close the warehouse")(error))
     }
+}
+
+/// Threads of the engine.
+fn threads(config: &LoadConfig) -> usize {
+    match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+fn settings(config: &LoadConfig) -> duckdb::Result<EngineConfig> {
+    EngineConfig::default()
+        .max_memory(&format!("{}B", config.memory_limit.0))?
+        .threads(threads(config) as i64)?
+        // Several scan threads insert side by side only when the order is free.
+        .with("preserve_insertion_order", "false")?
+        .enable_autoload_extension(false)
 }
 
 /// The value columns of a dataset's table, in the contract's order.

@@ -91,6 +91,12 @@ impl Staging {
         }
     }
 
+    /// Whether nobody else knows that file.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// Puts the closed file in the live one's place, durably.
     ///
     /// # Errors

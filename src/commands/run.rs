@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         return show(&waiting, &bad, arguments.doing.format);
     }
     for (path, note) in &bad {
-        inbox.settle(path, Fate::Bad, Some(note))?;
+        put_aside(&inbox, path, note)?;
     }
     let batches: Vec<_> = waiting
         .iter()
@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     for (path, note) in ended(&waiting, session.outcomes()) {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),
-            Some(note) => inbox.settle(&path, Fate::Bad, Some(&note)),
+            Some(note) => put_aside(&inbox, &path, &note),
         };
         // The warehouse is published: say so, and that the next run meets these again.
         if let Err(error) = settled {
@@ -79,6 +79,13 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         context.config.inbox.keep_done,
     );
     session.finish()
+}
+
+fn put_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
+    inbox.settle(path, Fate::Bad, Some(note))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    tracing::warn!(announcement = %name, "put aside in inbox/bad, with a note");
+    Ok(())
 }
 
 /// Reads the inbox. What can't be understood comes back with the reason.
@@ -264,7 +271,7 @@ fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitSta
             serde_json::Value::Null,
             serde_json::Value::Null,
             "put aside as bad".into(),
-            format!("{name}: {}", note.trim()).into(),
+            note.lines().next().unwrap_or(&name).into(),
         ]);
     }
     match format {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cli::{ReadingFormat, Status},
     error::{Error, ExitStatus, Result},
+    inbox::Inbox,
     ledger::{self, BatchRecord, Control, FileEntry, State},
     toml_file,
 };
@@ -54,6 +55,9 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
             let mut late = cadence::late(context, connection.as_ref(), ledger::now())?;
             late.retain(|late| dataset.is_none_or(|dataset| late.dataset == dataset));
             all(context, connection.as_ref(), dataset, &late, format)?;
+            if dataset.is_none() && format == ReadingFormat::Table {
+                say_inbox(&Inbox::new(&context.config.data_dir))?;
+            }
             if arguments.strict && !late.is_empty() {
                 return Ok(ExitStatus::Attention);
             }
@@ -115,6 +119,21 @@ fn all(
     }
     late.iter().for_each(|late| say!("{}", late.in_words()));
     say!("{}", summary(&batches));
+    Ok(())
+}
+
+/// Announcements that the next run takes up, and those that wait for a person.
+fn say_inbox(inbox: &Inbox) -> Result<()> {
+    let waiting = inbox.waiting()?.len() as u64;
+    if waiting > 0 {
+        let waiting = counted(waiting, "announcement");
+        say!("inbox: {waiting} for the next run");
+    }
+    let bad = inbox.put_aside()? as u64;
+    if bad > 0 {
+        let bad = counted(bad, "announcement");
+        say!("inbox/bad: {bad} put aside, each with a note");
+    }
     Ok(())
 }
 

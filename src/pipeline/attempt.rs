@@ -46,7 +46,8 @@ impl Verdict {
             exit: ExitStatus::Incomplete,
             message,
             hint: Some(
-                "give all pages of a batch in one call, as files, a folder or an array".into(),
+                "`run` loads it once they are announced; to `ingest`, give all its pages in one call"
+                    .into(),
             ),
         }
     }

@@ -1,6 +1,8 @@
 //! What is delivered twice is loaded once, whoever restarts when; what could not be loaded may come again.
 
-use super::{inline, names, outcomes, unsigned};
+use serde_json::json;
+
+use super::{inline, names, outcomes, receive, unsigned};
 use crate::support::{
     program::{Workspace, finish},
     receiver::Receiver,
@@ -133,6 +135,44 @@ async fn a_run_that_waited_for_another_one_takes_what_that_has_left() {
         1,
         "the file of B1 is asked for once"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_run_was_killed_the_next_one_loads_what_is_missing() {
+    // In place every batch stays that was committed; else the run is published as a whole or not at all.
+    for (mode, stays) in [("replace", &["B1"][..]), ("in-place", &["B1", "B2"])] {
+        let (open, gate) = tokio::sync::watch::channel(false);
+        let server = Server::start(move |_| Reply::new(200, CSV).held(gate.clone())).await;
+        let workspace = unsigned().set("WAREHOUSE__MODE", mode);
+        receive(&workspace, &[inline("B1", 1)]);
+        assert_eq!(workspace.run(&RUN).exit, Some(0));
+        let held = json!({"batchNo": "B3", "lastPage": true, "fileUrl": server.url("/a.csv")});
+        receive(&workspace, &[inline("B2", 2), held]);
+        let mut running = workspace.start(&RUN);
+        until(|| !server.requests().is_empty()).await;
+        // B2 is loaded by now, and B3 is under way.
+        running.kill().expect("to kill");
+        running.wait().expect("to wait");
+        let loaded = "SELECT DISTINCT batch_no FROM account_negative ORDER BY batch_no";
+        assert_eq!(workspace.query(loaded), stays, "{mode}");
+        assert_eq!(names(&workspace, "inbox").len(), 2, "{mode}");
+
+        open.send(true).expect("the server listens");
+        let ran = workspace.run(&RUN);
+        assert_eq!(ran.exit, Some(0), "{mode}: {}", ran.stderr);
+        let second = if stays.contains(&"B2") {
+            "B2 unchanged"
+        } else {
+            "B2 loaded"
+        };
+        assert_eq!(outcomes(&ran), [second, "B3 loaded"], "{mode}");
+        assert_eq!(workspace.query(loaded), ["B1", "B2", "B3"], "{mode}");
+        assert!(
+            workspace.leftovers().is_empty(),
+            "{mode}: {:?}",
+            workspace.leftovers()
+        );
+    }
 }
 
 /// Waits until `holds`.

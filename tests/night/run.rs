@@ -263,6 +263,55 @@ fn a_run_with_limits_says_what_it_leaves_and_that_it_is_incomplete() {
 }
 
 #[test]
+fn a_batch_that_waits_does_not_use_up_the_limit() {
+    let workspace = Workspace::new();
+    receive(
+        &workspace,
+        &[page("WAITS", 1, 5), inline("A", 1), inline("B", 1)],
+    );
+    for (loaded, exit) in [("A loaded", Some(3)), ("B loaded", Some(3))] {
+        let ran = workspace.run(&[&RUN[..], &["--max-batches", "1"]].concat());
+        assert_eq!(
+            (ran.exit, outcomes(&ran)),
+            (exit, vec!["WAITS waiting".into(), loaded.into()])
+        );
+    }
+}
+
+#[test]
+fn status_says_what_is_in_the_inbox() {
+    let workspace = Workspace::new();
+    receive(
+        &workspace,
+        &[page("WAITS", 1, 5), json!({"no": "hook"}), inline("A", 1)],
+    );
+    let said = workspace.run(&["status"]).stdout;
+    assert!(
+        said.contains("inbox: 3 announcements for the next run"),
+        "{said}"
+    );
+    let ran = workspace.run(&RUN);
+    assert!(
+        ran.stderr.contains("put aside in inbox/bad, with a note"),
+        "{}",
+        ran.stderr
+    );
+    let said = workspace.run(&["status"]).stdout;
+    assert!(
+        said.contains("inbox: 1 announcement for the next run"),
+        "{said}"
+    );
+    assert!(
+        said.contains("inbox/bad: 1 announcement put aside, each with a note"),
+        "{said}"
+    );
+    let narrowed = workspace
+        .run(&["status", "--dataset", "account_negative"])
+        .stdout;
+    assert!(!narrowed.contains("inbox"), "{narrowed}");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
     let workspace = Workspace::new();
     receive(&workspace, &[inline("A", 1)]);
