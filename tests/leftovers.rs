@@ -122,7 +122,7 @@ fn a_damaged_warehouse_never_kills_the_process_and_is_left_untouched() {
     let damages = std::env::var("REDLEDGER_DAMAGES")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(25);
+        .unwrap_or(15);
     let seed = Random::seed();
     let mut random = Random::new(seed);
     let (workspace, sound) = sound();

@@ -159,7 +159,7 @@ fn an_announcement_that_does_not_come_is_not_waited_for_after_a_signal() {
 /// At whatever moment: the batch is there as a whole, or nothing of it is.
 #[test]
 fn a_stop_at_any_moment_of_a_long_load_leaves_all_of_it_or_nothing() {
-    const ROWS: u32 = 300_000;
+    const ROWS: u32 = 200_000;
     let first = Workspace::new();
     let large = csv(ROWS);
     first.write("large.csv", &large);

@@ -39,7 +39,7 @@ fn damaged_files_are_loaded_exactly_rejected_or_refused() {
     let count = std::env::var("REDLEDGER_MUTATIONS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(480);
+        .unwrap_or(240);
     let seed = Random::seed();
     let mut random = Random::new(seed);
     let mut bench = Bench::new();

@@ -86,7 +86,7 @@ fn text_amounts_and_times_come_back_as_they_were_sent() {
     let rng =
         prop::test_runner::TestRng::from_seed(prop::test_runner::RngAlgorithm::ChaCha, &bytes);
     let config = Config {
-        cases: 200,
+        cases: 80,
         failure_persistence: None,
         ..Config::default()
     };
