@@ -343,6 +343,8 @@ pub struct Standing {
     pub loaded: Option<(i32, String)>,
     /// Rows that it rejected.
     pub loaded_rejected: u64,
+    /// When it was announced, in epoch microseconds, where that is known.
+    pub loaded_announced_at: Option<i64>,
     /// The revision that the next content gets.
     pub next_revision: i32,
     /// Whether an attempt that is not loaded stands in the ledger.
@@ -432,10 +434,13 @@ fn count(rows: u64) -> i64 {
 pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Result<Standing> {
     let loaded = connection
         .query_row(
-            "SELECT revision, content_hash, rows_rejected FROM redledger.batch \
+            "SELECT revision, content_hash, rows_rejected, epoch_us(announced_at) FROM redledger.batch \
              WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
             [dataset, batch_no],
-            |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)),
+            |row| {
+                let loaded = (row.get(0)?, row.get(1)?);
+                Ok((loaded, (row.get::<_, i64>(2)?, row.get(3)?)))
+            },
         )
         .optional()
         .map_err(Error::database("read the ledger"))?;
@@ -448,10 +453,12 @@ pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Resul
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("read the ledger"))?;
-    let (loaded, rejected) = loaded.unzip();
+    let (loaded, figures) = loaded.unzip();
+    let (rejected, loaded_announced_at): (i64, Option<i64>) = figures.unwrap_or_default();
     Ok(Standing {
         loaded,
-        loaded_rejected: rejected.unwrap_or_default().unsigned_abs(),
+        loaded_rejected: rejected.unsigned_abs(),
+        loaded_announced_at,
         next_revision: last + 1,
         pending,
     })

@@ -259,8 +259,7 @@ impl<'a> Pipeline<'a> {
             && source.missing.is_none()
             && source.total.unwrap_or_default() == 0
         {
-            attempt.note_empty();
-            return Ok(Verdict::Unchanged);
+            return Ok(attempt.has_nothing());
         }
         if attempt.dataset.is_none() && matches!(source.content, BatchContent::Rows(_)) {
             attempt.dataset = Some(Arc::clone(self.contracts.detect(&source.origin, columns)?));
@@ -305,6 +304,9 @@ impl<'a> Pipeline<'a> {
             source.batch_no.as_str(),
         )?;
         attempt.first_file = ledger::next_file_id(warehouse.connection())?;
+        if source.replay.is_none() && attempt.is_outdated(source) {
+            return Ok(Verdict::Unchanged);
+        }
         if let Some(replay) = &source.replay {
             if let Some((loaded, _)) = attempt.standing.loaded
                 && loaded > replay.revision

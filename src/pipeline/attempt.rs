@@ -90,6 +90,7 @@ pub(super) struct Attempt {
     notes: Vec<String>,
     unknown_keys: u64,
     unwrapped: u64,
+    unchanged_because: Option<String>,
     rows_expected: Option<u64>,
 }
 
@@ -108,6 +109,7 @@ impl Attempt {
             notes: source.notes.clone(),
             unknown_keys: source.unknown_keys,
             unwrapped: 0,
+            unchanged_because: None,
             rows_expected: source.total,
         }
     }
@@ -335,10 +337,34 @@ impl Attempt {
             && self.standing.loaded_rejected == 0
     }
 
-    /// Notes that there is nothing to load and nothing that says into what.
-    pub(super) fn note_empty(&mut self) {
-        self.notes
-            .push("the batch is empty and nothing says which dataset it is of".into());
+    /// There is nothing to load and nothing that says into what.
+    pub(super) fn has_nothing(&mut self) -> Verdict {
+        let why = "the batch is empty and nothing says which dataset it is of";
+        self.unchanged_because = Some(why.into());
+        Verdict::Unchanged
+    }
+
+    /// Whether a later announcement of the batch is loaded already: webhooks are sent again for hours, so an
+    /// announcement may come after the one that corrects it.
+    pub(super) fn is_outdated(&mut self, source: &BatchSource) -> bool {
+        let announced = source
+            .announced_at
+            .and_then(|millis| millis.checked_mul(1000));
+        let standing = &self.standing;
+        let (Some(announced), Some(loaded), Some((revision, _))) =
+            (announced, standing.loaded_announced_at, &standing.loaded)
+        else {
+            return false;
+        };
+        if announced >= loaded {
+            return false;
+        }
+        self.unchanged_because = Some(format!(
+            "announced before revision {revision}, which is loaded and stays"
+        ));
+        // It says nothing about attempts at a later one.
+        self.standing.pending = false;
+        true
     }
 
     /// The files as they stand when nothing of them was loaded.
@@ -434,7 +460,7 @@ impl Attempt {
             }
             Verdict::Loaded => ("loaded", ExitStatus::Success, entry.message, None),
             Verdict::Unchanged => {
-                let note = entry.message.filter(|_| self.dataset.is_none());
+                let note = self.unchanged_because.clone();
                 ("unchanged", ExitStatus::Success, note, None)
             }
             Verdict::NotLoaded {
