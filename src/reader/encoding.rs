@@ -170,6 +170,15 @@ fn is_gb18030(sample: &[u8]) -> bool {
     if other_runs <= utf8_runs || odd_runs > other_runs - odd_runs {
         return false;
     }
+    // A character cut in two makes two runs of one: damaged UTF-8 still holds more whole characters than faults.
+    let (mut characters, mut faults) = (0_usize, 0_usize);
+    for chunk in sample.utf8_chunks() {
+        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        faults += usize::from(!chunk.invalid().is_empty());
+    }
+    if characters >= faults {
+        return false;
+    }
     let mut decoder = GB18030.new_decoder_without_bom_handling();
     let mut sink = vec![
         0;
@@ -291,6 +300,14 @@ mod tests {
         let mut bytes = "a,账户\nb,上海\nc,北京\n".as_bytes().to_vec();
         bytes[3] = 0xFE;
         let (found, name) = decoded(None, None, &bytes, 5);
+        assert_eq!((found, name), (bytes, "UTF-8"));
+    }
+
+    #[test]
+    fn utf8_whose_character_is_cut_in_two_is_not_taken_for_gb18030() {
+        let text = "1,账户名称\n2,账户名称\n".as_bytes();
+        let bytes = [&text[..6], b"\"", &text[6..]].concat();
+        let (found, name) = decoded(None, None, &bytes, 3);
         assert_eq!((found, name), (bytes, "UTF-8"));
     }
 
