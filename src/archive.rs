@@ -9,6 +9,7 @@ mod upkeep;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -75,7 +76,7 @@ impl Archive {
         self.data_dir.join(&file.path)
     }
 
-    /// Writes down what was delivered for a revision, durably; it replaces what an earlier attempt at the
+    /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier attempt at the
     /// same revision has left.
     ///
     /// # Errors
@@ -88,6 +89,21 @@ impl Archive {
         let path = folder.join(delivery.file_name());
         let write = || -> io::Result<()> {
             create_private(&folder)?;
+            // The files' own names first, and those of folders that may be new: each folder once.
+            let kept: BTreeSet<PathBuf> = delivery
+                .files
+                .iter()
+                .flat_map(|file| {
+                    let path = self.path_of(file);
+                    let above = path.ancestors().skip(1).map(Path::to_path_buf);
+                    above
+                        .take_while(|folder| folder.starts_with(&self.data_dir))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            for folder in &kept {
+                sync_folder(folder)?;
+            }
             let mut file = tempfile::Builder::new()
                 .prefix(INCOMING)
                 .tempfile_in(&self.folder)?;

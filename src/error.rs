@@ -101,13 +101,13 @@ impl FetchKind {
                 false,
                 FailedState::Expired,
                 ExitStatus::Incomplete,
-                "the link no longer works: ask for the batch to be announced again",
+                "the link no longer works: ask for the batch to be announced again, or use `redledger backfill BATCH --refetch`",
             ),
             Self::Gone => row(
                 false,
                 FailedState::Expired,
                 ExitStatus::Incomplete,
-                "the object is not there: ask for the batch to be announced again",
+                "the object is not there: ask for the batch to be announced again, or use `redledger backfill BATCH --refetch`",
             ),
             Self::Refused => row(
                 false,

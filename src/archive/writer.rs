@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 use super::Archive;
 use crate::{
     batch_no::BatchNo,
-    durable::{INCOMING, create_private, sync_folder},
+    durable::{INCOMING, create_private},
     error::{Error, Result},
 };
 
@@ -83,7 +83,8 @@ impl ArchiveWriter {
         }
     }
 
-    /// Puts the file in its place, durably; returns the path below `data_dir`.
+    /// Puts the file in its place; returns the path below `data_dir`. Its content is durable, its name is once
+    /// [`Archive::record`] has written down what it was delivered for: a batch may have 10,000 files in one folder.
     ///
     /// # Errors
     /// [`Error::Io`] when it can't be written, the disk being full for instance.
@@ -113,7 +114,6 @@ impl ArchiveWriter {
         let path = folder.join(format!("{hash}.{extension}.zst"));
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
-        sync_folder(&folder).map_err(failed)?;
         Ok(path
             .strip_prefix(&self.archive.data_dir)
             .unwrap_or(&path)
