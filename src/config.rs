@@ -73,7 +73,7 @@ pub struct WarehouseConfig {
 pub struct LoadConfig {
     /// Threads of the engine; 0: all cores.
     pub threads: usize,
-    /// The engine's memory; above it work spills to disk.
+    /// The engine's memory, a tenth of it for what the engine does not count; above it work spills to disk.
     pub memory_limit: ByteSize,
 }
 

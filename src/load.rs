@@ -149,7 +149,10 @@ fn threads(config: &LoadConfig) -> usize {
 
 fn settings(config: &LoadConfig) -> duckdb::Result<EngineConfig> {
     EngineConfig::default()
-        .max_memory(&format!("{}B", config.memory_limit.0))?
+        // A tenth is left for what the engine does not count: vectors on their way, and freed memory that the
+        // allocator has not given back yet. Without it 20 million rows under 512MB peak at 651 to 724 MB, with it
+        // at 595 to 602.
+        .max_memory(&format!("{}B", config.memory_limit.0 / 10 * 9))?
         .threads(threads(config) as i64)?
         // Several scan threads insert side by side only when the order is free.
         .with("preserve_insertion_order", "false")?
