@@ -24,12 +24,12 @@ pub use self::{
 };
 use crate::{
     batch_no::BatchNo,
-    durable::{INCOMING, create_private, half_written, sync_folder},
+    durable::{self, INCOMING, create_private, half_written, sync_folder},
     error::{Error, Result},
 };
 
 /// The archive below `data_dir`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     data_dir: PathBuf,
     folder: PathBuf,
@@ -45,7 +45,7 @@ impl Archive {
         }
     }
 
-    /// Whether both are the same folder.
+    /// Whether both are the same folder, however it is spelt. Equal archives are spelt the same.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -76,8 +76,8 @@ impl Archive {
         self.data_dir.join(&file.path)
     }
 
-    /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier attempt at the
-    /// same revision has left.
+    /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier
+    /// attempt at the same revision has left.
     ///
     /// # Errors
     /// [`Error::Io`] when it can't be written.
@@ -124,18 +124,30 @@ impl Archive {
     /// # Errors
     /// [`Error::Io`] when a folder can't be read.
     pub fn batches(&self) -> Result<Vec<(String, BatchNo)>> {
-        let mut batches = Vec::new();
+        let mut batches: Vec<(String, BatchNo)> = self
+            .documents()?
+            .into_iter()
+            .map(|(dataset, batch_no, _)| (dataset, batch_no))
+            .collect();
+        batches.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+        Ok(batches)
+    }
+
+    /// Dataset, number and the revisions' documents of every batch that has any.
+    fn documents(&self) -> Result<Vec<(String, BatchNo, Vec<PathBuf>)>> {
+        let mut documents = Vec::new();
         for (dataset, folder) in folders(&self.folder)? {
             for (number, folder) in folders(&folder)? {
-                if let Ok(batch_no) = BatchNo::new(&number)
-                    && !revision_files(&folder)?.is_empty()
-                {
-                    batches.push((dataset.clone(), batch_no));
+                let Ok(batch_no) = BatchNo::new(&number) else {
+                    continue;
+                };
+                let of_batch = revision_files(&folder)?;
+                if !of_batch.is_empty() {
+                    documents.push((dataset.clone(), batch_no, of_batch));
                 }
             }
         }
-        batches.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
-        Ok(batches)
+        Ok(documents)
     }
 
     /// What was delivered for a batch, by revision.
@@ -250,22 +262,13 @@ fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// What is in a folder, by name; nothing when it is not there.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let read = || -> io::Result<Vec<(String, PathBuf)>> {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string() {
-                found.push((name, entry.path()));
-            }
-        }
-        found.sort();
-        Ok(found)
-    };
-    read().map_err(Error::io("read the archive's folder", folder))
+    let read = durable::entries(folder).map_err(Error::io("read the archive's folder", folder))?;
+    let mut found: Vec<(String, PathBuf)> = read
+        .iter()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    Ok(found)
 }
 
 /// The documents of a batch's revisions.

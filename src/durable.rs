@@ -9,20 +9,21 @@ use std::{
 /// How the name of a file begins that is not written to its end yet.
 pub(crate) const INCOMING: &str = ".incoming-";
 
+/// What is in a folder; nothing when it is not there.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
 /// The files of a folder that are not written to their end; none when it is not there.
 pub(crate) fn half_written(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(INCOMING) {
-            paths.push(entry.path());
-        }
-    }
-    Ok(paths)
+    Ok(entries(folder)?
+        .iter()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(INCOMING))
+        .map(fs::DirEntry::path)
+        .collect())
 }
 
 /// Makes a folder, and those above it, that only this user reads: what is kept below holds signed URLs.

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::{
-    durable::{INCOMING, create_private, half_written, sync_folder},
+    durable::{INCOMING, create_private, entries, half_written, sync_folder},
     error::{Error, Result},
 };
 
@@ -235,13 +235,8 @@ fn is_announcement(path: &Path) -> bool {
 
 /// The files of a folder; none when it is not there.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
     let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry?;
+    for entry in entries(folder)? {
         if entry.file_type()?.is_file() {
             paths.push(entry.path());
         }

@@ -376,16 +376,16 @@ impl<'a> Pipeline<'a> {
         &self,
         source: &BatchSource,
         columns: &[String],
-        attempt: &Attempt,
+        attempt: &mut Attempt,
         outcome: DeliveryOutcome,
     ) -> Result<()> {
         let is_there = source.replay.as_ref().is_some_and(|replay| !replay.foreign);
-        match (
-            &self.feeding.archive,
-            attempt.delivery(source, columns, outcome),
-        ) {
-            (Some(archive), Some(delivery)) if !is_there => archive.record(&delivery),
-            _ => Ok(()),
+        let Some(archive) = self.feeding.archive.as_ref().filter(|_| !is_there) else {
+            return Ok(());
+        };
+        match attempt.take_delivery(source, columns, outcome) {
+            Some(delivery) => archive.record(&delivery),
+            None => Ok(()),
         }
     }
 

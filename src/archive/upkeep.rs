@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Archive, Delivery, DeliveryOutcome, entries, folders, hash_of, revision_files};
+use super::{Archive, Delivery, DeliveryOutcome, entries, folders, hash_of};
 use crate::{
     batch_no::BatchNo,
     durable::sync_folder,
@@ -56,6 +56,13 @@ pub struct Removed {
     pub bytes: u64,
     /// Bytes above `max_bytes` that are left, all of them of current revisions.
     pub excess: u64,
+}
+
+/// A delivery that stays, unless the archive is too large.
+struct Kept {
+    delivery: Delivery,
+    /// Then it stays whatever the size.
+    is_protected: bool,
 }
 
 impl Archive {
@@ -151,11 +158,10 @@ impl Archive {
         };
         let mut removed = Removed::default();
         // Batches whose documents have to be read: all, or those with an old one.
-        let mut kept: Vec<Delivery> = Vec::new();
+        let mut kept: Vec<Kept> = Vec::new();
         let mut going: Vec<Delivery> = Vec::new();
-        for (dataset, batch_no) in self.batches()? {
+        for (dataset, batch_no, documents) in self.documents()? {
             let folder = self.folder.join(&dataset).join(batch_no.as_str());
-            let documents = revision_files(&folder)?;
             let any_old = documents.iter().any(|path| is_old(path));
             if !any_old && !thorough && retention.max_bytes.is_none() {
                 continue;
@@ -164,25 +170,23 @@ impl Archive {
             let current = current(&deliveries).filter(|_| retention.keep_current);
             for delivery in deliveries {
                 let old = is_old(&folder.join(delivery.file_name()));
-                if old && current != Some(delivery.revision) {
+                let is_protected = current == Some(delivery.revision);
+                if old && !is_protected {
                     going.push(delivery);
                 } else {
-                    kept.push(delivery);
+                    kept.push(Kept {
+                        delivery,
+                        is_protected,
+                    });
                 }
             }
         }
         if let Some(max_bytes) = retention.max_bytes {
-            self.over(
-                max_bytes,
-                retention.keep_current,
-                &mut kept,
-                &mut going,
-                &mut removed,
-            );
+            removed.excess = self.over(max_bytes, &mut kept, &mut going);
         }
         let needed: HashSet<&str> = kept
             .iter()
-            .flat_map(|delivery| &delivery.files)
+            .flat_map(|kept| &kept.delivery.files)
             .map(|file| file.path.as_str())
             .collect();
         let mut files: Vec<String> = going
@@ -236,42 +240,22 @@ impl Archive {
         Ok(removed)
     }
 
-    /// Moves the oldest deliveries to those that go until the rest is no larger than `max_bytes`.
-    fn over(
-        &self,
-        max_bytes: u64,
-        keep_current: bool,
-        kept: &mut Vec<Delivery>,
-        going: &mut Vec<Delivery>,
-        removed: &mut Removed,
-    ) {
+    /// Moves the oldest deliveries to those that go until the rest is no larger than `max_bytes`; returns
+    /// what it is larger by all the same.
+    fn over(&self, max_bytes: u64, kept: &mut Vec<Kept>, going: &mut Vec<Delivery>) -> u64 {
         let mut uses: HashMap<String, (u64, u64)> = HashMap::new();
-        for file in kept.iter().flat_map(|delivery| &delivery.files) {
+        for file in kept.iter().flat_map(|kept| &kept.delivery.files) {
             let size = fs::metadata(self.path_of(file)).map_or(0, |metadata| metadata.len());
             uses.entry(file.path.clone()).or_insert((0, size)).0 += 1;
         }
         let mut total: u64 = uses.values().map(|(_, size)| size).sum();
-        let mut currents: HashMap<(String, BatchNo), i32> = HashMap::new();
-        for delivery in kept
-            .iter()
-            .filter(|of| of.outcome == DeliveryOutcome::Loaded)
-        {
-            let key = (delivery.dataset.clone(), delivery.batch_no.clone());
-            let latest = currents.entry(key).or_insert(delivery.revision);
-            *latest = delivery.revision.max(*latest);
-        }
-        let is_current = |delivery: &Delivery| {
-            let key = (delivery.dataset.clone(), delivery.batch_no.clone());
-            currents.get(&key) == Some(&delivery.revision)
-        };
-        kept.sort_by_key(|delivery| delivery.recorded_at_us);
-        let mut staying = Vec::new();
-        for delivery in kept.drain(..) {
-            if total <= max_bytes || (keep_current && is_current(&delivery)) {
-                staying.push(delivery);
+        kept.sort_by_key(|kept| kept.delivery.recorded_at_us);
+        for one in std::mem::take(kept) {
+            if total <= max_bytes || one.is_protected {
+                kept.push(one);
                 continue;
             }
-            for file in &delivery.files {
+            for file in &one.delivery.files {
                 if let Some((uses, size)) = uses.get_mut(&file.path) {
                     *uses -= 1;
                     if *uses == 0 {
@@ -279,10 +263,9 @@ impl Archive {
                     }
                 }
             }
-            going.push(delivery);
+            going.push(one.delivery);
         }
-        *kept = staying;
-        removed.excess = total.saturating_sub(max_bytes);
+        total.saturating_sub(max_bytes)
     }
 
     /// `path` as documents name it.

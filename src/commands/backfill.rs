@@ -50,6 +50,7 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
         None => own.clone(),
     };
     let foreign = !archive.is_same(&own);
+    let archive = if foreign { archive } else { own };
     let Plan { batches, errors } = plan::make(context, arguments, &selections, &archive)?;
     if arguments.dry_run {
         for error in &errors {

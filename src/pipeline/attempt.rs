@@ -378,9 +378,9 @@ impl Attempt {
             .collect()
     }
 
-    /// What the archive writes down; `None` when not every file is kept.
-    pub(super) fn delivery(
-        &self,
+    /// What the archive writes down, once; `None` when not every file is kept.
+    pub(super) fn take_delivery(
+        &mut self,
         source: &BatchSource,
         columns: &[String],
         outcome: DeliveryOutcome,
@@ -399,7 +399,7 @@ impl Attempt {
             unknown_keys: source.unknown_keys,
             columns: columns.to_vec(),
             recorded_at_us: ledger::now(),
-            files: self.delivered.clone(),
+            files: std::mem::take(&mut self.delivered),
         })
     }
 

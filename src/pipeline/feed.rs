@@ -244,7 +244,7 @@ impl Feeding {
     /// Where a file is to be kept; not twice in one archive.
     fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
         self.archive.as_ref().filter(|own| match source {
-            FileSource::Archived(archived) => !archived.archive.is_same(own),
+            FileSource::Archived(archived) => archived.archive != **own,
             FileSource::Url(_) | FileSource::Path(_) => true,
         })
     }
