@@ -266,6 +266,9 @@ impl Feeding {
             match file {
                 Ok(file) => fed.push(file),
                 Err(error) => {
+                    // The others first: whoever waits in the channel's queue and is polled no more
+                    // would keep its place there, and this message would wait behind it for ever.
+                    drop(feeds);
                     let _ = sender.send(Err(SourceFailed)).await;
                     return Err(error);
                 }
@@ -581,5 +584,80 @@ impl Stream for Tap {
                 .fetch_add(piece.len() as u64, Ordering::Relaxed);
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, fs, time::Duration};
+
+    use super::*;
+    use crate::{
+        contract::Contracts,
+        scan::{RejectionLog, ScanParts},
+    };
+
+    /// Many files wait for a place in the channel when one fails: the scan still hears of it.
+    #[tokio::test]
+    async fn a_failure_passes_files_that_wait_in_the_channel() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lines = (0..ROWS_PER_CHUNK * 20).fold(String::from("merchant\n"), |mut text, line| {
+            let _ = writeln!(text, "shop {line}");
+            text
+        });
+        let path = |number: usize| folder.path().join(format!("{number}.csv"));
+        let download = Arc::new(DownloadConfig::default());
+        fs::write(path(0), "merchant\none\n").expect("a file");
+        for number in 1..download.concurrency {
+            fs::write(path(number), &lines).expect("a file");
+        }
+        // Its turn comes when the short one is over.
+        let missing = path(download.concurrency);
+        let jobs = (0..=download.concurrency)
+            .zip(1..)
+            .map(|(number, file_id)| Job {
+                file_id,
+                source: FileSource::Path(path(number)),
+                headed: None,
+                expected_rows: None,
+                inherited: Vec::new(),
+                named_by: None,
+            })
+            .collect();
+        let contracts = Contracts::load(None).expect("the shipped contracts");
+        let contract = contracts
+            .get("account_negative_bill_line")
+            .expect("a shipped contract");
+        let scan = Arc::new(Scan::new(ScanParts {
+            contract,
+            inherited: Vec::new(),
+            child: None,
+            receiver: mpsc::channel(1).1,
+            rejections: Arc::new(RejectionLog::default()),
+            threads: 1,
+            expected_rows: None,
+        }));
+        let feeding = Feeding {
+            archive: None,
+            fetcher: Fetcher::new(&download).expect("a fetcher"),
+            download,
+            progress: Arc::default(),
+        };
+        let batch_no = BatchNo::new("B1").expect("a number");
+        let (sender, mut receiver) = mpsc::channel(2);
+        let feed = tokio::spawn(feeding.feed(jobs, batch_no, Arc::clone(contract), scan, sender));
+        let told = async {
+            while let Some(Ok(_)) = receiver.recv().await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), told)
+            .await
+            .expect("the scan is told");
+        let failed = feed.await.expect("no panic").expect_err("a missing file");
+        assert!(
+            failed.to_string().contains(&missing.display().to_string()),
+            "{failed}"
+        );
     }
 }

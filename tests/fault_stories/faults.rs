@@ -718,6 +718,8 @@ fn every_fault_ends_in_the_right_rows_or_none() {
 /// A bill's own file as it should be, or not.
 struct BillStory {
     name: &'static str,
+    /// Of each bill.
+    lines: usize,
     /// What is wrong with the file of bill 7.
     answer: fn(&Request, &Object) -> Reply,
     /// Exit status and the ledger's state and words.
@@ -727,14 +729,18 @@ struct BillStory {
 #[test]
 fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
     const BILLS: usize = 20;
+    /// More than the channel to the loader holds, for each of the files that are read at once.
+    const MANY: usize = 50_000;
     let stories = [
         BillStory {
             name: "all files whole",
+            lines: 5,
             answer: |request, object| object.reply(request),
             ends: (0, "loaded", ""),
         },
         BillStory {
             name: "broken once",
+            lines: 5,
             answer: |request, object| match request.from() {
                 None => object.whole().fault(Fault::Reset(20)),
                 Some(_) => object.reply(request),
@@ -743,16 +749,32 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
         },
         BillStory {
             name: "gone",
+            lines: 5,
             answer: |_, _| Reply::new(404, ""),
             ends: (3, "expired", "404 Not Found"),
         },
         BillStory {
+            name: "cut without length while all others are full of rows",
+            lines: MANY,
+            answer: |_, object| {
+                let half = &object.body[..object.body.len() / 2];
+                let end = half
+                    .iter()
+                    .rposition(|byte| *byte == b'\n')
+                    .map_or(0, |end| end + 1);
+                Reply::new(200, &half[..end]).framing(Framing::Close)
+            },
+            ends: (1, "failed", "lines where 50000 were stated"),
+        },
+        BillStory {
             name: "busy for ever",
+            lines: 5,
             answer: |_, _| Reply::new(503, ""),
             ends: (3, "waiting", "after 8 attempts"),
         },
         BillStory {
             name: "cut without length between lines",
+            lines: 5,
             answer: |_, object| {
                 Reply::new(200, &object.body[..object.body.len() - 12]).framing(Framing::Close)
             },
@@ -760,6 +782,7 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
         },
         BillStory {
             name: "cut without length inside the last cell",
+            lines: 5,
             answer: |_, object| {
                 Reply::new(200, &object.body[..object.body.len() - 2]).framing(Framing::Close)
             },
@@ -767,11 +790,13 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
         },
         BillStory {
             name: "page of HTML",
+            lines: 5,
             answer: |_, _| Reply::new(200, "<html>"),
             ends: (1, "failed", "an HTML page"),
         },
         BillStory {
             name: "redirect inside",
+            lines: 5,
             answer: |_, _| Reply::redirect("http://10.0.0.1/b.csv?signature=SECRET"),
             ends: (2, "failed", "private"),
         },
@@ -782,7 +807,8 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
         |story| story.name.to_owned(),
         |story| {
             let mut complaints = Vec::new();
-            let lines = bill_lines(5);
+            let lines = bill_lines(story.lines);
+            let count = story.lines;
             let answer = story.answer;
             let server = runtime.block_on(Server::start(move |request| {
                 let object = Object::new(lines.clone());
@@ -790,7 +816,7 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
                     let host = request.header("host").unwrap_or_default().to_owned();
                     Reply::new(
                         200,
-                        bills(BILLS, 5, |bill| {
+                        bills(BILLS, count, |bill| {
                             format!("http://{host}/{bill}.csv?signature=SECRET")
                         }),
                     )
@@ -817,7 +843,7 @@ fn faulty_file_of_one_bill_keeps_the_whole_batch_out() {
                 complaints.push(format!("ledger {ledger:?} instead of {:?}", story.ends));
             }
             let expected = if exit == 0 {
-                (BILLS, BILLS * 5)
+                (BILLS, BILLS * story.lines)
             } else {
                 (0, 0)
             };
