@@ -89,19 +89,19 @@ impl Archive {
         let path = folder.join(delivery.file_name());
         let write = || -> io::Result<()> {
             create_private(&folder)?;
-            // The files' own names first, and those of folders that may be new: each folder once.
-            let kept: BTreeSet<PathBuf> = delivery
+            let files: BTreeSet<PathBuf> = delivery
                 .files
                 .iter()
-                .flat_map(|file| {
-                    let path = self.path_of(file);
-                    let above = path.ancestors().skip(1).map(Path::to_path_buf);
-                    above
-                        .take_while(|folder| folder.starts_with(&self.data_dir))
-                        .collect::<Vec<_>>()
-                })
+                .map(|file| self.path_of(file))
                 .collect();
-            for folder in &kept {
+            durable::sync_files(&files, &self.folder)?;
+            // The files' own names next, and those of folders that may be new: each folder once.
+            let folders: BTreeSet<&Path> = files
+                .iter()
+                .flat_map(|path| path.ancestors().skip(1))
+                .filter(|folder| folder.starts_with(&self.data_dir))
+                .collect();
+            for folder in folders {
                 sync_folder(folder)?;
             }
             let mut file = tempfile::Builder::new()

@@ -1,6 +1,7 @@
 //! Folders that only this user reads, and renames that survive a power cut.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -38,4 +39,22 @@ pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
 /// Makes new and renamed files of a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Up to so many files are synced one by one; for more, one sync of their file system is quicker, though it
+/// also waits for what others have written there.
+#[cfg(target_os = "linux")]
+const SYNCED_ONE_BY_ONE: usize = 32;
+
+/// Makes the contents of files durable, all of which are somewhere below `folder`.
+pub(crate) fn sync_files(files: &BTreeSet<PathBuf>, folder: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if files.len() > SYNCED_ONE_BY_ONE {
+        return Ok(rustix::fs::syncfs(File::open(folder)?)?);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = folder;
+    files
+        .iter()
+        .try_for_each(|path| File::open(path)?.sync_all())
 }

@@ -10,9 +10,14 @@
 )]
 
 mod baselines;
+#[path = "../shared/data.rs"]
 mod data;
+#[path = "../shared/machine.rs"]
 mod machine;
+#[path = "../shared/process.rs"]
 mod process;
+#[path = "../shared/spread.rs"]
+mod spread;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +28,7 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
-use self::{baselines::Baseline, process::Measured};
+use self::{baselines::Baseline, process::Measured, spread::Spread};
 
 /// The same as redledger's, for the baselines that run in this program.
 #[global_allocator]
@@ -248,32 +253,6 @@ fn table(results: &BTreeMap<Contestant, Vec<Measured>>, rows: u64) -> Table {
         ]);
     }
     table
-}
-
-/// The middle and the ends of a few figures.
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(figures: impl Iterator<Item = f64>) -> Self {
-        let mut figures: Vec<f64> = figures.collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
-        let middle = figures.len() / 2;
-        let median = if figures.len().is_multiple_of(2) {
-            f64::midpoint(at(middle.wrapping_sub(1)), at(middle))
-        } else {
-            at(middle)
-        };
-        Self {
-            median,
-            min: at(0),
-            max: at(figures.len().wrapping_sub(1)),
-        }
-    }
 }
 
 /// `200k` or `5M`.

@@ -1,11 +1,14 @@
 //! A file on its way into the archive.
 //!
 //! The bytes are compressed while they stream past, small files on the spot, large ones on a thread of
-//! their own, so that reading does not wait for the disk. A file is written under a temporary name, synced
-//! and renamed; it is named by its content, so the same content is kept once.
+//! their own, so that reading does not wait for the disk. A file is written under a temporary name and
+//! renamed; it is named by its content, so the same content is kept once. Large files are synced here, small
+//! ones together once a batch: a sync for each of 10,000 bills took longer than all the rest of their loading.
 
 use std::{
+    cell::RefCell,
     io::{self, Write as _},
+    path::Path,
     sync::mpsc::{SyncSender, sync_channel},
     thread::JoinHandle,
 };
@@ -83,8 +86,8 @@ impl ArchiveWriter {
         }
     }
 
-    /// Puts the file in its place; returns the path below `data_dir`. Its content is durable, its name is once
-    /// [`Archive::record`] has written down what it was delivered for: a batch may have 10,000 files in one folder.
+    /// Puts the file in its place; returns the path below `data_dir`. It is durable once [`Archive::record`]
+    /// has written down what it was delivered for.
     ///
     /// # Errors
     /// [`Error::Io`] when it can't be written, the disk being full for instance.
@@ -97,11 +100,13 @@ impl ArchiveWriter {
     ) -> Result<String> {
         let folder = self.archive.folder.join(dataset).join(batch_no.as_str());
         let failed = |source| Error::io("keep a delivered file in", &folder)(source);
+        let path = folder.join(format!("{hash}.{extension}.zst"));
+        let is_large = !matches!(self.state, State::Small(_));
         let file = match std::mem::replace(&mut self.state, State::Taken) {
-            State::Small(held) => self
-                .archive
-                .temporary()
-                .and_then(|file| compress(file, |encoder| encoder.write_all(&held))),
+            State::Small(held) => self.archive.temporary().and_then(|mut file| {
+                file.write_all(&compressed(&held)?)?;
+                Ok(file)
+            }),
             State::Large { pieces, thread } => {
                 drop(pieces);
                 join(thread)
@@ -109,11 +114,13 @@ impl ArchiveWriter {
             State::Broken(thread) => join(thread),
             State::Taken => Err(io::Error::other("already taken")),
         };
-        let file = file.map_err(failed)?;
-        create_private(&folder).map_err(failed)?;
-        let path = folder.join(format!("{hash}.{extension}.zst"));
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+        file.and_then(|file| {
+            if is_large {
+                file.as_file().sync_all()?;
+            }
+            persist(file, &path)
+        })
+        .map_err(failed)?;
         Ok(path
             .strip_prefix(&self.archive.data_dir)
             .unwrap_or(&path)
@@ -138,10 +145,18 @@ impl Drop for ArchiveWriter {
 
 impl Archive {
     fn temporary(&self) -> io::Result<NamedTempFile> {
-        create_private(&self.folder)?;
-        tempfile::Builder::new()
-            .prefix(INCOMING)
-            .tempfile_in(&self.folder)
+        let create = || {
+            tempfile::Builder::new()
+                .prefix(INCOMING)
+                .tempfile_in(&self.folder)
+        };
+        match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_private(&self.folder)?;
+                create()
+            }
+            made => made,
+        }
     }
 
     fn start_thread(&self) -> Result<State> {
@@ -161,6 +176,44 @@ impl Archive {
             .map_err(Error::io("start a thread for", &self.folder))?;
         Ok(State::Large { pieces, thread })
     }
+}
+
+/// Renames, into a folder that may have to be made.
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    let Err(failed) = file.persist_noclobber(path) else {
+        return Ok(());
+    };
+    match failed.error.kind() {
+        io::ErrorKind::NotFound => {
+            if let Some(folder) = path.parent() {
+                create_private(folder)?;
+            }
+        }
+        // The document of an earlier revision may name what is replaced: it must not be lost now.
+        io::ErrorKind::AlreadyExists => failed.file.as_file().sync_all()?,
+        _ => return Err(failed.error),
+    }
+    failed.file.persist(path)?;
+    Ok(())
+}
+
+thread_local! {
+    /// Making one takes longer than what it does to a small file.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => {
+                let mut new = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                new.include_checksum(true)?;
+                slot.insert(new)
+            }
+        };
+        compressor.compress(bytes)
+    })
 }
 
 fn compress(
