@@ -29,6 +29,8 @@ const TABLES: [&str; 8] = [
 ];
 
 const BALANCES: &str = "accountId,type,cardNegative,budgetNegative,currency,statTime\n";
+/// So many that they are synced together and not one by one.
+const BILL_FILES: u32 = 40;
 const BILLS: &str = "accountId,displayId,createTime,total,negativeUrl\n";
 
 fn account(number: u32) -> String {
@@ -56,15 +58,17 @@ fn answer(path: &str, server: &str) -> Reply {
         "bills.csv" => {
             let bill = |number: u32| {
                 format!(
-                    "{},D{number},1711785600000,2,http://{server}/bill-{number}.csv\n",
+                    "{},D{number},1711785600000,2,http://{server}/bill/{number}\n",
                     account(number)
                 )
             };
-            Reply::new(200, format!("{BILLS}{}{}", bill(1), bill(2)))
+            let bills: String = (1..=BILL_FILES).map(bill).collect();
+            Reply::new(200, format!("{BILLS}{bills}"))
         }
-        "bill-1.csv" => Reply::new(200, "what,much\ncoffee,1.50\ntea,2\n"),
-        "bill-2.csv" => Reply::new(200, "what,much\nbooks,15\nrent,900.00\n"),
-        _ => Reply::new(404, ""),
+        path => match path.strip_prefix("bill/") {
+            Some(bill) => Reply::new(200, format!("what,much\ncoffee {bill},1.50\nrent,900.00\n")),
+            None => Reply::new(404, ""),
+        },
     }
 }
 

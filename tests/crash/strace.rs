@@ -9,7 +9,7 @@ use std::{
 use crate::support::program::{Ran, Workspace, finish};
 
 /// Calls that change what is on disk.
-const CALLS: &str = "openat,write,pwrite64,ftruncate,fallocate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,\
+const CALLS: &str = "openat,write,pwrite64,ftruncate,fallocate,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,\
                      unlink,unlinkat,mkdir,copy_file_range,sendfile";
 
 /// The n-th time that a thread makes a call.
