@@ -8,6 +8,10 @@ check:
 bench *arguments:
     cargo bench --bench ingest -- {{arguments}}
 
+# Files served by nginx: a large one beside the same from disk, and 10,000 small ones
+bench-downloads *arguments:
+    cargo bench --bench downloads -- {{arguments}}
+
 # Peak memory with 100,000 bill files announced; takes a minute or more
 memory:
     cargo test --release --test main memory_stays_bounded -- --ignored --nocapture
