@@ -6,6 +6,7 @@
 
 mod delivery;
 mod upkeep;
+mod verify;
 mod writer;
 
 use std::{
@@ -19,7 +20,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
-    upkeep::{Finding, Removed, Retention, Verified},
+    upkeep::{Removed, Retention},
+    verify::{Finding, Verified},
     writer::ArchiveWriter,
 };
 use crate::{
@@ -238,6 +240,23 @@ fn hash_of(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<String> {
         }
         hasher.update(&piece[..read]);
         each(&piece[..read]);
+    }
+}
+
+/// What a batch's content is known by: the SHA-256 of its one file, or of the list of its files' hashes.
+#[must_use]
+pub fn content_hash<'h>(hashes: impl IntoIterator<Item = &'h str>) -> String {
+    let mut hashes = hashes.into_iter();
+    match (hashes.next(), hashes.next()) {
+        (Some(only), None) => only.to_owned(),
+        (first, second) => {
+            let mut all = Sha256::new();
+            for hash in first.into_iter().chain(second).chain(hashes) {
+                all.update(hash.as_bytes());
+                all.update(b"\n");
+            }
+            hex(&all.finalize())
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub enum Command {
     Status(Status),
     /// Show rows that were not loaded, and why
     Rejections(Rejections),
+    /// Count everything again: the tables and the archive against the ledger
+    Verify(Verify),
     /// Look at contracts
     #[command(subcommand)]
     Datasets(Datasets),
@@ -278,6 +280,23 @@ pub struct Rejections {
     /// Most rows to show
     #[arg(long, value_name = "ROWS", default_value_t = 100)]
     pub limit: u64,
+    /// Options of commands that read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// `redledger verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Only these batches: numbers, globs (`BATCH_202603*`) and ranges (`BATCH_20260301..BATCH_20260331`)
+    #[arg(value_name = "BATCH")]
+    pub batches: Vec<String>,
+    /// Only this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Only the warehouse: leave out reading every delivered file again
+    #[arg(long)]
+    pub no_archive: bool,
     /// Options of commands that read.
     #[command(flatten)]
     pub reading: Reading,

@@ -15,9 +15,11 @@ mod progress;
 mod rejections;
 mod rollback;
 mod run;
+mod selection;
 mod serve;
 mod session;
 mod status;
+mod verify;
 
 use crate::{
     cli::{Cli, Command, Datasets, Global},
@@ -48,6 +50,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Archive(arguments) => archive::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Status(arguments) => status::run(&context, &arguments),
+        Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),

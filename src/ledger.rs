@@ -1,5 +1,6 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+mod books;
 mod queries;
 
 use std::collections::HashMap;
@@ -9,10 +10,13 @@ use duckdb::{
     types::{TimeUnit, Value},
 };
 
-pub use self::queries::{
-    BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord, batches,
-    controls, files, last_run, loaded_batches, newest_loaded, open_reading, rejections,
-    rejections_by_code, revisions, rows_rejected,
+pub use self::{
+    books::{Books, FileFigures, KeptRejections, books},
+    queries::{
+        BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
+        batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
+        rejections, rejections_by_code, revisions, rows_rejected,
+    },
 };
 use crate::{
     error::{Error, Result},

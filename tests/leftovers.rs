@@ -133,6 +133,7 @@ fn a_damaged_warehouse_never_kills_the_process_and_is_left_untouched() {
         let (said, damaged) = damage(&sound, &mut random);
         for (name, arguments) in [
             ("status", &["status"][..]),
+            ("verify", &["verify"]),
             ("ingest", &["ingest", "c.csv", "--batch-no", "C"]),
         ] {
             fs::write(&live, &damaged).expect("to write");

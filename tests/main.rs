@@ -18,3 +18,4 @@ mod rollback;
 mod signals;
 mod stories;
 mod support;
+mod verify;

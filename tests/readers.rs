@@ -81,11 +81,12 @@ fn readers_never_see_an_error_or_a_part_of_a_batch_and_no_run_waits_for_them() {
                 }
             });
         }
-        let _status = scope.spawn(|| {
+        let _looking = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 let ran = workspace.run(&["status"]);
                 assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
-                looks.fetch_add(1, Ordering::Relaxed);
+                workspace.verify();
+                looks.fetch_add(2, Ordering::Relaxed);
             }
         });
         for batch in 1..12 {

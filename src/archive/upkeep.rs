@@ -1,4 +1,4 @@
-//! What is kept, checked and cleared: `redledger archive`.
+//! What is kept and for how long: `redledger archive prune`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,32 +7,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Archive, Delivery, DeliveryOutcome, entries, folders, hash_of};
+use super::{Archive, Delivery, DeliveryOutcome, entries, folders};
 use crate::{
     batch_no::BatchNo,
     durable::sync_folder,
     error::{Error, Result},
 };
-
-/// What a check of the whole archive has found.
-#[derive(Debug, Default)]
-pub struct Verified {
-    /// Files read to their end.
-    pub files: u64,
-    /// Bytes of their content.
-    pub bytes: u64,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-}
-
-/// A kept file that is not as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Which, below the data directory.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-}
 
 /// How long deliveries are kept.
 #[derive(Debug, Clone, Copy)]
@@ -66,75 +46,6 @@ struct Kept {
 }
 
 impl Archive {
-    /// Reads everything that is kept and compares it with its hash; `progress` is told of every file.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when a folder can't be read. What is wrong with a file is a finding.
-    pub fn verify(&self, mut progress: impl FnMut(&Path)) -> Result<Verified> {
-        let mut verified = Verified::default();
-        let finding = |path: &Path, message: String| Finding {
-            path: self.below(path),
-            message,
-        };
-        let mut intact: HashSet<String> = HashSet::new();
-        let mut deliveries = Vec::new();
-        for (dataset, folder) in folders(&self.folder)? {
-            for (number, folder) in folders(&folder)? {
-                for (name, path) in entries(&folder)? {
-                    let Some((hash, _)) = name.split_once('.').filter(|_| name.ends_with(".zst"))
-                    else {
-                        continue;
-                    };
-                    progress(&path);
-                    verified.files += 1;
-                    let mut bytes = 0;
-                    match hash_of(&path, |piece| bytes += piece.len() as u64) {
-                        Ok(found) if found == hash => {
-                            intact.insert(self.below(&path));
-                        }
-                        Ok(found) => verified.findings.push(finding(
-                            &path,
-                            format!("SHA-256 {found} where its name says {hash}"),
-                        )),
-                        Err(error) => verified
-                            .findings
-                            .push(finding(&path, format!("can't be read: {error}"))),
-                    }
-                    verified.bytes += bytes;
-                }
-                if let Ok(batch_no) = BatchNo::new(&number) {
-                    match self.deliveries(&dataset, &batch_no) {
-                        Ok(found) => deliveries.extend(found),
-                        Err(error) => verified.findings.push(finding(&folder, error.to_string())),
-                    }
-                }
-            }
-        }
-        let found: HashSet<&str> = verified
-            .findings
-            .iter()
-            .map(|finding| finding.path.as_str())
-            .collect();
-        let mut missing: Vec<Finding> = Vec::new();
-        for delivery in &deliveries {
-            for file in &delivery.files {
-                if !intact.contains(&file.path) && !found.contains(file.path.as_str()) {
-                    missing.push(Finding {
-                        path: file.path.clone(),
-                        message: format!(
-                            "missing: {} names it for {} of {}",
-                            delivery.file_name(),
-                            delivery.batch_no,
-                            delivery.dataset
-                        ),
-                    });
-                }
-            }
-        }
-        verified.findings.extend(missing);
-        Ok(verified)
-    }
-
     /// Removes what `retention` lets go; with `dry_run` only says what that would be.
     ///
     /// `thorough` also looks for files that no delivery names, which every file of the archive is looked
@@ -267,14 +178,6 @@ impl Archive {
         }
         total.saturating_sub(max_bytes)
     }
-
-    /// `path` as documents name it.
-    fn below(&self, path: &Path) -> String {
-        path.strip_prefix(&self.data_dir)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    }
 }
 
 /// The latest revision that was loaded.
@@ -386,7 +289,10 @@ mod tests {
         assert_eq!(prune(false).expect("removed"), would);
         assert_eq!((would.revisions.len(), would.files), (2, 2));
         assert_eq!(revisions(&archive), [3]);
-        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
+        assert_eq!(
+            archive.verify(|_, _| true, |_| {}).expect("read").findings,
+            []
+        );
         assert_eq!(prune(false).expect("removed"), Removed::default());
     }
 
@@ -397,7 +303,10 @@ mod tests {
             .prune(retention(), SystemTime::now(), true, false)
             .expect("removed");
         assert_eq!((removed.revisions.len(), removed.files), (2, 1));
-        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
+        assert_eq!(
+            archive.verify(|_, _| true, |_| {}).expect("read").findings,
+            []
+        );
     }
 
     #[test]
@@ -438,7 +347,7 @@ mod tests {
             let removed = archive.prune(retention(), now, thorough, false);
             assert_eq!(removed.expect("removed").files, files);
         }
-        assert_eq!(archive.verify(|_| {}).expect("read").files, 1);
+        assert_eq!(archive.verify(|_, _| true, |_| {}).expect("read").files, 1);
     }
 
     #[test]
@@ -464,7 +373,7 @@ mod tests {
                 "missing" => fs::remove_file(&kept).expect("removed"),
                 _ => fs::write(path(".json"), "{}").expect("written"),
             }
-            let findings = archive.verify(|_| {}).expect("read").findings;
+            let findings = archive.verify(|_, _| true, |_| {}).expect("read").findings;
             assert_eq!(findings.len(), 1, "{damage}: {findings:?}");
         }
     }

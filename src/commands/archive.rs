@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use super::{
     Context,
     output::{Table, counted, say},
+    progress,
 };
 use crate::{
     archive::{Archive, Removed, Retention},
@@ -37,19 +36,14 @@ pub(super) fn retention(config: &ArchiveConfig) -> Retention {
 }
 
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
-    let bar = if context.show_progress {
-        // Draws nothing where stderr is no terminal.
-        ProgressBar::new_spinner()
-    } else {
-        ProgressBar::hidden()
-    };
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} files  {wide_msg}") {
-        bar.set_style(style);
-    }
-    let verified = Archive::new(&context.config.data_dir).verify(|path| {
-        bar.inc(1);
-        bar.set_message(path.display().to_string());
-    })?;
+    let bar = progress::spinner(context);
+    let verified = Archive::new(&context.config.data_dir).verify(
+        |_, _| true,
+        |path| {
+            bar.inc(1);
+            bar.set_message(path.display().to_string());
+        },
+    )?;
     bar.finish_and_clear();
     let mut table = Table::new(&["path", "problem"]);
     for finding in &verified.findings {

@@ -3,18 +3,15 @@
 //! What is planned is small: numbers and revisions. Lists and files are opened when their turn comes.
 
 mod plan;
-mod selection;
 
 use std::{collections::HashMap, sync::Arc};
 
-use self::{
-    plan::{Origin, Plan, Planned},
-    selection::Selection,
-};
+use self::plan::{Origin, Plan, Planned};
 use super::{
     Context,
     ingest::dataset_of,
     output::{self, Table, counted, say},
+    selection::Selection,
     session::{Limits, LoadSession, Loadable, Queue},
 };
 use crate::{

@@ -12,11 +12,25 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::Context;
 use crate::pipeline::Progress;
 
 /// Shown only when there is something to wait for.
 const PATIENCE: Duration = Duration::from_secs(1);
 const REDRAW: Duration = Duration::from_millis(100);
+
+/// Counts files that are read, of a number that nobody knows; draws nothing where stderr is no terminal.
+pub(super) fn spinner(context: &Context) -> ProgressBar {
+    let bar = if context.show_progress {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} files  {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
 
 /// Draws until it is dropped.
 pub(super) struct ProgressDisplay {

@@ -219,7 +219,7 @@ pub fn revisions(
     )
 }
 
-fn read_batches(
+pub(super) fn read_batches(
     connection: &Connection,
     condition: &str,
     order: &str,
@@ -453,15 +453,15 @@ fn matching<'a>(
     (sql, parameters)
 }
 
-fn count(row: &Row<'_>, index: usize) -> duckdb::Result<Option<u64>> {
+pub(super) fn count(row: &Row<'_>, index: usize) -> duckdb::Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(index)?.map(i64::unsigned_abs))
 }
 
-fn text(row: &Row<'_>, index: usize) -> duckdb::Result<String> {
+pub(super) fn text(row: &Row<'_>, index: usize) -> duckdb::Result<String> {
     Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     connection: &Connection,
     sql: &str,
     parameters: &[Option<&str>],

@@ -1,6 +1,6 @@
-//! Figures that a batch's rows must agree with, counted by SQL inside the transaction.
+//! Figures that a batch's rows must agree with, counted by SQL: inside the transaction, and by `redledger verify`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use duckdb::Connection;
 
@@ -22,6 +22,17 @@ pub struct Totals {
     pub enforced: Vec<(String, u64)>,
 }
 
+/// Announced rows against rows read.
+pub const HOOK_TOTAL: &str = "hook total = rows read";
+/// Rows that the naming rows state against rows read of the files that they name.
+pub const LINE_TOTAL: &str = "bill total = lines received";
+
+/// The control that accounts for every row of a dataset.
+#[must_use]
+pub fn accounted(dataset: &str) -> String {
+    format!("{dataset}: read = loaded + rejected")
+}
+
 const MINOR_UNITS: &str = "no more decimals than the currency has";
 
 pub(super) fn totals(
@@ -29,61 +40,219 @@ pub(super) fn totals(
     contract: &Contract,
     first_file: i64,
 ) -> Result<Totals> {
-    let sum = |terms: &[(bool, Identifier)]| {
-        let terms = terms.iter().map(|(negative, column)| {
-            format!("{} {}", if *negative { "-" } else { "+" }, column.quoted())
+    let checks = RowChecks::of(contract);
+    let counted = checks
+        .count(
+            connection,
+            &contract.name,
+            Grouping::Whole,
+            &format!("file_id >= {first_file}"),
+        )
+        .map_err(Error::database("count the batch's rows"))?;
+    let counted = counted.into_values().next().unwrap_or_default();
+    let enforced = contract.controls.iter().zip(&counted.broken);
+    Ok(Totals {
+        rows: counted.rows,
+        controls: checks.controls(&counted),
+        enforced: enforced
+            .filter(|(control, broken)| control.enforce && **broken > 0)
+            .map(|(control, broken)| (control.name.clone(), *broken))
+            .collect(),
+    })
+}
+
+/// Where rows say they came from; nothing of it for rows that are counted as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowOrigin {
+    /// Their file.
+    pub file_id: Option<i64>,
+    /// Their batch.
+    pub batch_no: Option<String>,
+}
+
+/// What some rows of a table come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many they are.
+    pub rows: u64,
+    /// How many of them name a file.
+    pub files_named: u64,
+    /// How many of those say how many rows it has.
+    pub files_stated: u64,
+    /// The rows that they say.
+    pub rows_stated: u64,
+    /// How many break each rule.
+    broken: Vec<u64>,
+    /// How many have more decimals than their currency.
+    finer: u64,
+}
+
+impl Counted {
+    /// Takes in further rows of the same table.
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.files_named += other.files_named;
+        self.files_stated += other.files_stated;
+        self.rows_stated += other.rows_stated;
+        self.finer += other.finer;
+        self.broken
+            .resize(other.broken.len().max(self.broken.len()), 0);
+        for (sum, broken) in self.broken.iter_mut().zip(&other.broken) {
+            *sum += broken;
+        }
+    }
+}
+
+/// Which rows are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grouping {
+    /// All.
+    Whole,
+    /// Those of one origin.
+    ByOrigin,
+}
+
+/// What is counted of a dataset's rows.
+#[derive(Debug, Default)]
+pub(super) struct RowChecks {
+    /// Name, and the condition of a row that breaks it.
+    rules: Vec<(String, String)>,
+    finer: Option<FinerAmounts>,
+    /// The columns with the file that a row names, and with the rows that this file has.
+    names_files: Option<(Identifier, Option<Identifier>)>,
+}
+
+impl RowChecks {
+    /// The controls of a contract.
+    fn of(contract: &Contract) -> Self {
+        Self::on(contract, None, |_| true)
+    }
+
+    /// Those whose columns the table has, and what its rows say of the files that they name.
+    pub(super) fn on(
+        contract: &Contract,
+        child: Option<&Contract>,
+        has: impl Fn(&Identifier) -> bool,
+    ) -> Self {
+        let sum = |terms: &[(bool, Identifier)]| {
+            let terms = terms.iter().map(|(negative, column)| {
+                format!("{} {}", if *negative { "-" } else { "+" }, column.quoted())
+            });
+            terms.collect::<Vec<_>>().join(" ")
+        };
+        let rules = contract.controls.iter().filter(|control| {
+            let mut columns = control.left.iter().chain(&control.right);
+            columns.all(|(_, column)| has(column))
         });
-        terms.collect::<Vec<_>>().join(" ")
-    };
-    let finer = FinerAmounts::of(contract);
-    let broken = contract
-        .controls
-        .iter()
-        .map(|control| format!("({}) <> ({})", sum(&control.left), sum(&control.right)));
-    let filters: String = broken
-        .chain(finer.iter().flat_map(FinerAmounts::conditions))
-        .map(|condition| format!(", count(*) FILTER (WHERE {condition})::UBIGINT"))
-        .collect();
-    let (currency, group) = match &finer {
-        Some(finer) => (finer.currency.as_str(), "GROUP BY 1"),
-        None => ("NULL::VARCHAR", ""),
-    };
-    let sql = format!(
-        "SELECT {currency}, count(*)::UBIGINT{filters} FROM {} WHERE file_id >= {first_file} {group}",
-        contract.name.quoted()
-    );
-    let read = || -> duckdb::Result<Totals> {
-        let mut totals = Totals::default();
-        let mut broken = vec![0; contract.controls.len()];
-        let mut finer_rows = 0;
+        let rules = rules.map(|control| {
+            let broken = format!("({}) <> ({})", sum(&control.left), sum(&control.right));
+            (control.name.clone(), broken)
+        });
+        let column = |name: &str| {
+            let field = &contract.fields[contract.field_index(name)?];
+            has(&field.column).then(|| field.column.clone())
+        };
+        let names_files = child.and_then(|child| {
+            let parent = child.parent.as_ref()?;
+            let rows = parent.rows_field.as_deref().and_then(column);
+            Some((column(&parent.url_field)?, rows))
+        });
+        Self {
+            rules: rules.collect(),
+            finer: FinerAmounts::of(contract).filter(|finer| finer.columns().all(has)),
+            names_files,
+        }
+    }
+
+    /// The row controls, as the ledger has them.
+    pub(super) fn controls(&self, counted: &Counted) -> Vec<Control> {
+        let broken = counted.broken.iter().copied().chain(std::iter::repeat(0));
+        let rules = self.rules.iter().zip(broken);
+        let finer = self.finer.iter().map(|_| (MINOR_UNITS, counted.finer));
+        rules
+            .map(|((name, _), broken)| (name.as_str(), broken))
+            .chain(finer)
+            .map(|(name, broken)| rows_that_break(name, broken))
+            .collect()
+    }
+
+    /// Counts the rows that `condition` (SQL) takes, in one scan.
+    pub(super) fn count(
+        &self,
+        connection: &Connection,
+        table: &Identifier,
+        grouping: Grouping,
+        condition: &str,
+    ) -> duckdb::Result<BTreeMap<RowOrigin, Counted>> {
+        let mut keys = match grouping {
+            Grouping::Whole => vec![],
+            Grouping::ByOrigin => vec!["file_id", "batch_no"],
+        };
+        let origin = match grouping {
+            Grouping::Whole => "NULL::BIGINT, NULL::VARCHAR",
+            Grouping::ByOrigin => "file_id, batch_no",
+        };
+        let currency = self.finer.as_ref().map(|finer| finer.currency.quoted());
+        keys.extend(currency.as_deref());
+        let group = if keys.is_empty() {
+            String::new()
+        } else {
+            format!("GROUP BY {}", keys.join(", "))
+        };
+        let (named, stated) = match &self.names_files {
+            None => ("NULL".into(), "NULL".into()),
+            Some((url, None)) => (url.quoted(), "NULL".into()),
+            Some((url, Some(rows))) => (
+                url.quoted(),
+                format!(
+                    "CASE WHEN {url} IS NOT NULL AND {rows} >= 0 THEN {rows} END",
+                    url = url.quoted(),
+                    rows = rows.quoted()
+                ),
+            ),
+        };
+        let rules = self.rules.iter().map(|(_, condition)| condition.clone());
+        let filters: String = rules
+            .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
+            .map(|condition| format!(", count(*) FILTER (WHERE {condition})::UBIGINT"))
+            .collect();
+        let sql = format!(
+            "SELECT {origin}, {currency}, count(*)::UBIGINT, count({named})::UBIGINT, count({stated})::UBIGINT, \
+             coalesce(sum({stated}::BIGINT), 0)::UBIGINT{filters} \
+             FROM {table} WHERE {condition} {group}",
+            currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
+            table = table.quoted(),
+        );
+        let mut counted: BTreeMap<RowOrigin, Counted> = BTreeMap::new();
         let mut statement = connection.prepare(&sql)?;
         let mut groups = statement.query([])?;
         while let Some(group) = groups.next()? {
-            totals.rows += group.get::<_, u64>(1)?;
-            for (index, broken) in broken.iter_mut().enumerate() {
-                *broken += group.get::<_, u64>(2 + index)?;
-            }
-            if let Some(finer) = &finer
-                && let Some(currency) = group.get::<_, Option<String>>(0)?
+            const FIRST: usize = 7;
+            let origin = RowOrigin {
+                file_id: group.get(0)?,
+                batch_no: group.get(1)?,
+            };
+            let rules = 0..self.rules.len();
+            let broken: duckdb::Result<Vec<u64>> =
+                rules.map(|index| group.get(FIRST + index)).collect();
+            let mut of_group = Counted {
+                rows: group.get(3)?,
+                files_named: group.get(4)?,
+                files_stated: group.get(5)?,
+                rows_stated: group.get(6)?,
+                broken: broken?,
+                finer: 0,
+            };
+            if let Some(finer) = &self.finer
+                && let Some(currency) = group.get::<_, Option<String>>(2)?
                 && let Some(index) = finer.condition_for(&currency)
             {
-                finer_rows += group.get::<_, u64>(2 + broken.len() + index)?;
+                of_group.finer = group.get(FIRST + self.rules.len() + index)?;
             }
+            counted.entry(origin).or_default().add(&of_group);
         }
-        for (control, broken) in contract.controls.iter().zip(broken) {
-            if control.enforce && broken > 0 {
-                totals.enforced.push((control.name.clone(), broken));
-            }
-            totals.controls.push(rows_that_break(&control.name, broken));
-        }
-        if finer.is_some() {
-            totals
-                .controls
-                .push(rows_that_break(MINOR_UNITS, finer_rows));
-        }
-        Ok(totals)
-    };
-    read().map_err(Error::database("count the batch's rows"))
+        Ok(counted)
+    }
 }
 
 fn rows_that_break(name: &str, rows: u64) -> Control {
@@ -94,8 +263,9 @@ fn rows_that_break(name: &str, rows: u64) -> Control {
 ///
 /// Counted for every number of decimals, by currency: asking each row whether its currency is one of those
 /// with two decimals would compare it with some 150 codes.
+#[derive(Debug)]
 struct FinerAmounts {
-    currency: String,
+    currency: Identifier,
     amounts: Vec<Amount>,
     /// Numbers of decimals that some currency has and some amount may exceed.
     units: Vec<u8>,
@@ -109,7 +279,7 @@ impl FinerAmounts {
             .fields
             .iter()
             .filter(|field| matches!(field.kind, FieldType::Currency { .. }));
-        let currency = currencies.next()?.column.quoted();
+        let currency = currencies.next()?.column.clone();
         if currencies.next().is_some() {
             return None;
         }
@@ -120,7 +290,7 @@ impl FinerAmounts {
                 FieldType::Decimal {
                     precision, scale, ..
                 } => Some(Amount {
-                    column: field.column.quoted(),
+                    column: field.column.clone(),
                     precision,
                     scale,
                 }),
@@ -143,6 +313,11 @@ impl FinerAmounts {
         })
     }
 
+    fn columns(&self) -> impl Iterator<Item = &Identifier> {
+        let amounts = self.amounts.iter().map(|amount| &amount.column);
+        std::iter::once(&self.currency).chain(amounts)
+    }
+
     /// For each number of decimals: whether a row's amounts have more.
     fn conditions(&self) -> impl Iterator<Item = String> {
         self.units.iter().map(|units| {
@@ -159,15 +334,16 @@ impl FinerAmounts {
     }
 }
 
+#[derive(Debug)]
 struct Amount {
-    column: String,
+    column: Identifier,
     precision: u8,
     scale: u8,
 }
 
 impl Amount {
     fn is_finer_than(&self, units: u8) -> String {
-        let column = &self.column;
+        let column = self.column.quoted();
         // A remainder is one division of integers; rounding widens both sides to 128 bits. Where no room is
         // left for a digit before the point, though, DuckDB takes the remainder in floating point.
         if self.precision == self.scale {

@@ -6,7 +6,7 @@ use duckdb::Connection;
 
 use super::value_columns;
 use crate::{
-    contract::{Contract, Contracts},
+    contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
     ledger::quoted,
 };
@@ -36,7 +36,7 @@ pub(super) fn ensure(
     contracts: &Contracts,
 ) -> Result<()> {
     let wanted = columns(contract, contracts)?;
-    let there = existing(connection, contract)?;
+    let there = existing(connection, &contract.name)?;
     let table = contract.name.quoted();
     let mut sql = String::new();
     if there.is_empty() {
@@ -139,14 +139,16 @@ fn columns(contract: &Contract, contracts: &Contracts) -> Result<Vec<TableColumn
         .collect())
 }
 
-fn existing(connection: &Connection, contract: &Contract) -> Result<HashMap<String, String>> {
+/// The table's columns and their types; none: there is no such table.
+pub(super) fn existing(
+    connection: &Connection,
+    table: &Identifier,
+) -> Result<HashMap<String, String>> {
     let read = || -> duckdb::Result<HashMap<String, String>> {
         let mut statement = connection.prepare(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?",
         )?;
-        let rows = statement.query_map([contract.name.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        let rows = statement.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     };
     read().map_err(Error::database("read the table's columns"))

@@ -2,11 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sha2::{Digest as _, Sha256};
-
 use super::{BatchSource, Outcome, feed::FedFile};
 use crate::{
-    archive::{DeliveredFile, Delivery, DeliveryOutcome, Format, hex},
+    archive::{DeliveredFile, Delivery, DeliveryOutcome, Format, content_hash},
     contract::Contract,
     error::{Error, ExitStatus, FailedState, Result},
     ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
@@ -206,7 +204,7 @@ impl Attempt {
             .filter(|file| file.expected_rows != Some(file.read))
             .collect();
         if !stated.is_empty() {
-            let mut control = crate::load::control("bill total = lines received", expected, actual);
+            let mut control = crate::load::control(crate::load::LINE_TOTAL, expected, actual);
             control.passed = wrong.is_empty();
             self.controls.push(control);
         }
@@ -266,7 +264,7 @@ impl Attempt {
         let rejected = self.sum(name, |file| file.rows_rejected);
         let accounted = totals.rows + rejected;
         self.controls.push(crate::load::control(
-            format!("{}: read = loaded + rejected", contract.name),
+            crate::load::accounted(contract.name.as_str()),
             read,
             accounted,
         ));
@@ -306,21 +304,11 @@ impl Attempt {
 
     /// SHA-256 of the one file, or of the list of the files' hashes.
     pub(super) fn content_hash(&self) -> String {
-        let mut hashes = self
+        let hashes = self
             .files
             .iter()
             .filter_map(|file| file.content_hash.as_deref());
-        match (hashes.next(), self.files.len()) {
-            (Some(only), 1) => only.to_owned(),
-            (first, _) => {
-                let mut all = Sha256::new();
-                for hash in first.into_iter().chain(hashes) {
-                    all.update(hash.as_bytes());
-                    all.update(b"\n");
-                }
-                hex(&all.finalize())
-            }
-        }
+        content_hash(hashes)
     }
 
     pub(super) fn add_difference(&mut self, more: Difference) {

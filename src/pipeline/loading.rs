@@ -54,7 +54,7 @@ impl Loading<'_> {
 
         if let Some(total) = source.total {
             attempt.controls.push(crate::load::control(
-                "hook total = rows read",
+                crate::load::HOOK_TOTAL,
                 total,
                 attempt.own_read(),
             ));

@@ -120,6 +120,7 @@ async fn a_damaged_archive_is_found_even_where_the_batch_is_loaded_and_the_ledge
 {
     let workspace = nights().await;
     let before = digest(&workspace);
+    workspace.damaged();
     let other = zstd::encode_all("accountId\n".as_bytes(), 1).expect("zstd");
     for (folder, end, batch) in [
         ("account_repayment/B4", ".jsonl.zst", "B4"),
@@ -151,6 +152,7 @@ async fn a_file_that_is_gone_from_the_archive_is_named() {
     let workspace = nights().await;
     let gone = kept(&workspace, "account_negative/B2", ".csv.zst");
     fs::remove_file(&gone).expect("removed");
+    workspace.damaged();
     fs::remove_file(workspace.data().join("warehouse.duckdb")).expect("removed");
     let ran = backfill(&workspace, &["B2"]);
     assert_eq!(ran.exit, Some(1));
@@ -167,6 +169,7 @@ async fn a_file_that_is_gone_from_the_archive_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_warehouse_is_brought_up_to_date_and_a_newer_one_is_never_turned_back() {
     let workspace = nights().await;
+    workspace.damaged();
     let newest = digest(&workspace);
     let data = workspace.data();
     let path = data.join("archive/account_negative/B1/revision-2.json");

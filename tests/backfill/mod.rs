@@ -76,7 +76,7 @@ fn backfill(workspace: &Workspace, arguments: &[&str]) -> Ran {
 
 /// A month of everything: rejected rows, repeated keys, another encoding, inline pages, bills with their
 /// lines, batches issued again, a batch that fails.
-async fn nights() -> Workspace {
+pub(crate) async fn nights() -> Workspace {
     let server = Server::start(store).await;
     let workspace = Workspace::new();
     let url = |path: &str| server.url(path);
@@ -156,7 +156,7 @@ fn store(request: &Request) -> Reply {
 }
 
 /// Below the archive, the one file whose name ends so.
-fn kept(workspace: &Workspace, folder: &str, end: &str) -> std::path::PathBuf {
+pub(crate) fn kept(workspace: &Workspace, folder: &str, end: &str) -> std::path::PathBuf {
     let folder = workspace.data().join("archive").join(folder);
     let found = fs::read_dir(&folder)
         .expect("a folder")

@@ -141,6 +141,10 @@ impl Reference {
         if !published && digest != self.digests[0] {
             return Err("the warehouse is neither the old nor the new one".into());
         }
+        let ran = workspace.run(&["verify"]);
+        if ran.exit != Some(0) {
+            return Err(format!("verify: {}{}", ran.stdout, ran.stderr));
+        }
         let names = names(workspace);
         for number in 1..=4 {
             let places = ["inbox", "inbox/done"]
@@ -177,6 +181,10 @@ impl Reference {
         if names != self.files {
             let stray: Vec<_> = names.symmetric_difference(&self.files).collect();
             return Err(format!("other files are there or missing: {stray:?}"));
+        }
+        let ran = workspace.run(&["verify"]);
+        if ran.exit != Some(0) {
+            return Err(format!("verify: {}{}", ran.stdout, ran.stderr));
         }
         Ok(())
     }

@@ -289,6 +289,12 @@ impl Story {
                 *complaint = format!("the last load once more: {complaint}");
             }
         }
+        if self.given_warehouse.is_none() && self.warehouse().exists() {
+            let verified = self.run(&["verify".to_owned()]);
+            if verified.exit != Some(0) {
+                complaints.push(format!("verify: {}{}", verified.stdout, verified.stderr));
+            }
+        }
         complaints
     }
 

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,9 +25,23 @@ pub(crate) struct Ran {
 pub(crate) type LedgerRow = (i32, String, String);
 
 /// A data directory, settings for loopback, and files to give to the program.
+///
+/// When a test is done with it, `redledger verify` must find nothing there, unless the test has damaged it.
 pub(crate) struct Workspace {
     folder: tempfile::TempDir,
     settings: Vec<(String, String)>,
+    is_damaged: AtomicBool,
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        let is_whole = !self.is_damaged.load(Ordering::Relaxed);
+        if is_whole && !std::thread::panicking() && self.data().join("warehouse.duckdb").exists() {
+            let ran = self.run(&["verify"]);
+            // What can't be opened, or with settings that are wrong, is for the test to judge.
+            assert_ne!(ran.exit, Some(1), "{}{}", ran.stdout, ran.stderr);
+        }
+    }
 }
 
 impl Workspace {
@@ -35,6 +50,7 @@ impl Workspace {
         let workspace = Self {
             folder: tempfile::tempdir().expect("a folder"),
             settings: Vec::new(),
+            is_damaged: AtomicBool::new(false),
         };
         workspace
             .with("ALLOW_HTTP", "true")
@@ -112,6 +128,19 @@ impl Workspace {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// What is kept here is damaged on purpose.
+    pub(crate) fn damaged(&self) -> &Self {
+        self.is_damaged.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// The books agree with the tables and the archive.
+    #[track_caller]
+    pub(crate) fn verify(&self) {
+        let ran = self.run(&["verify"]);
+        assert_eq!(ran.exit, Some(0), "{}{}", ran.stdout, ran.stderr);
     }
 
     /// Opens the warehouse as an analyst does.

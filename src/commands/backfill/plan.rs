@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{super::Context, Selection, dataset_of};
+use super::{
+    super::{Context, selection::Selection},
+    dataset_of,
+};
 use crate::{
     archive::Archive,
     batch_no::BatchNo,

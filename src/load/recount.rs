@@ -1,0 +1,87 @@
+//! The rows of a whole table counted again, for `redledger verify`.
+
+use std::collections::BTreeMap;
+
+use duckdb::Connection;
+
+use super::{
+    controls::{Counted, Grouping, RowChecks, RowOrigin},
+    tables, threads,
+};
+use crate::{
+    config::LoadConfig,
+    contract::{Contract, Identifier},
+    error::{Error, Result},
+    ledger::{self, Control},
+};
+
+/// What the rows of a dataset's table come to, by where they say they came from.
+#[derive(Debug)]
+pub struct Recount {
+    checks: RowChecks,
+    /// The rows of each origin.
+    pub rows: BTreeMap<RowOrigin, Counted>,
+}
+
+impl Recount {
+    /// The row controls over `counted`, as the ledger has them.
+    #[must_use]
+    pub fn controls(&self, counted: &Counted) -> Vec<Control> {
+        self.checks.controls(counted)
+    }
+}
+
+/// Keeps the scans of a connection that reads to the settings of `[load]`.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn limit(connection: &Connection, config: &LoadConfig) -> Result<()> {
+    let sql = format!(
+        "SET memory_limit = '{}B'; SET threads = {}",
+        super::engine_memory(config),
+        threads(config)
+    );
+    connection
+        .execute_batch(&sql)
+        .map_err(Error::database("set the engine's limits"))
+}
+
+/// Counts the rows of a dataset's table, of the batches given or of all, in one scan; `None` when there is no such
+/// table. A contract may have changed since the rows were loaded: what it says of columns that the table has not,
+/// or has as another type, is left out.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn recount(
+    connection: &Connection,
+    table: &Identifier,
+    contract: Option<&Contract>,
+    child: Option<&Contract>,
+    batches: Option<&[&str]>,
+) -> Result<Option<Recount>> {
+    let there = tables::existing(connection, table)?;
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let checks = contract.map(|contract| {
+        RowChecks::on(contract, child, |column| {
+            let field = contract.fields.iter().find(|field| field.column == *column);
+            // A column that the row takes over is no field; rules are sums, which any number can be in.
+            field.is_none_or(|field| there.get(column.as_str()) == Some(&field.kind.sql()))
+                && there.contains_key(column.as_str())
+        })
+    });
+    let checks = checks.unwrap_or_default();
+    let condition = match batches {
+        None => "true".to_owned(),
+        Some([]) => "false".to_owned(),
+        Some(batches) => {
+            let batches: Vec<String> = batches.iter().map(|of| ledger::quoted(of)).collect();
+            format!("batch_no IN ({})", batches.join(", "))
+        }
+    };
+    let rows = checks
+        .count(connection, table, Grouping::ByOrigin, &condition)
+        .map_err(Error::database("count the table's rows"))?;
+    Ok(Some(Recount { checks, rows }))
+}
