@@ -28,6 +28,10 @@ bench-serve *arguments:
 crash:
     cargo test --release --test main crash::every -- --ignored --nocapture --test-threads 1
 
+# Ten clients that ask all the time while fifty runs publish
+readers:
+    cargo test --release --test main ten_readers -- --ignored --nocapture
+
 # Ten thousand damaged CSV files, a thousand damaged warehouses; takes minutes
 fidelity:
     REDLEDGER_MUTATIONS=10000 REDLEDGER_DAMAGES=1000 cargo test --release --test main damaged_ -- --nocapture

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -57,4 +57,37 @@ pub(crate) fn sync_files(files: &BTreeSet<PathBuf>, folder: &Path) -> io::Result
     files
         .iter()
         .try_for_each(|path| File::open(path)?.sync_all())
+}
+
+/// Locks a file that was opened for writing until it is closed or its process ends: `flock`, or where the file
+/// system has none (some network ones) a POSIX record lock, which DuckDB needs anyway.
+pub(crate) fn try_lock(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        #[cfg(unix)]
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+            use rustix::{fs::FlockOperation, io::Errno};
+            match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(()),
+                Err(Errno::ACCESS | Errno::AGAIN) => Err(TryLockError::WouldBlock),
+                Err(error) => Err(TryLockError::Error(error.into())),
+            }
+        }
+        tried => tried,
+    }
+}
+
+/// Whether the file system said so (flock(2), fcntl(2)), and not that somebody else holds the lock.
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let errno = Errno::from_io_error(error);
+        [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP]
+            .into_iter()
+            .any(|none| errno == Some(none))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::Unsupported
+    }
 }

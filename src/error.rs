@@ -247,6 +247,15 @@ pub enum Error {
         /// Who holds it, as it wrote itself down.
         holder: String,
     },
+    /// The file system can't lock.
+    #[error("lock {}: this file system has no locks", path.display())]
+    NoLocks {
+        /// The lock file.
+        path: PathBuf,
+        /// What it answered.
+        #[source]
+        source: std::io::Error,
+    },
     /// A signal asked the process to end before its work was done.
     #[error("stopped by {by}")]
     Stopped {
@@ -303,6 +312,7 @@ impl Error {
             | Self::Announcement { .. }
             | Self::Io { .. }
             | Self::NoSpace { .. }
+            | Self::NoLocks { .. }
             | Self::Warehouse { .. }
             | Self::Database { .. }
             | Self::Internal(_) => ExitStatus::Fault,
@@ -329,6 +339,9 @@ impl Error {
             | Self::File { hint, .. }
             | Self::Warehouse { hint, .. } => hint.as_deref(),
             Self::Locked { .. } => Some("wait for it, or raise --lock-wait"),
+            Self::NoLocks { .. } => Some(
+                "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",
+            ),
             Self::Stopped { .. } => Some("run again: what was not loaded is loaded then"),
             Self::Internal(_) => Some("please report this with the command and its output"),
             Self::NoSpace { .. } => Some(

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
+    fs::{self, OpenOptions, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::{
-    durable::{INCOMING, create_private, entries, half_written, sync_folder},
+    durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
 };
 
@@ -197,7 +197,11 @@ fn incoming(folder: &Path) -> io::Result<NamedTempFile> {
         let file = tempfile::Builder::new()
             .prefix(INCOMING)
             .tempfile_in(folder)?;
-        file.as_file().lock()?;
+        // Somebody who has it locked removes it.
+        match try_lock(file.as_file()) {
+            Err(TryLockError::WouldBlock) => continue,
+            locked => locked?,
+        }
         // Before it was locked it may have been removed.
         if file.path().try_exists()? {
             return Ok(file);
@@ -208,11 +212,11 @@ fn incoming(folder: &Path) -> io::Result<NamedTempFile> {
 /// Removes a half-written file unless somebody is at it, or has just given it its name.
 fn remove_unless_written(path: &Path) -> io::Result<()> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if gone(&error) => return Ok(()),
         file => file?,
     };
-    match file.try_lock() {
+    match try_lock(&file) {
         Err(TryLockError::WouldBlock) => return Ok(()),
         locked => locked?,
     }
@@ -336,7 +340,7 @@ mod tests {
         let bad = data_dir.path().join("inbox/bad");
         assert_eq!(names(&bad).len(), 2);
         fs::write(data_dir.path().join("inbox/.incoming-x"), "half").expect("to write");
-        let alive = File::create(data_dir.path().join("inbox/.incoming-y")).expect("a file");
+        let alive = fs::File::create(data_dir.path().join("inbox/.incoming-y")).expect("a file");
         alive.lock().expect("a lock");
         inbox.remove_leftovers().expect("removed");
         assert_eq!(names(&data_dir.path().join("inbox")), [".incoming-y"]);

@@ -41,6 +41,17 @@ fn look(connection: &Connection) -> duckdb::Result<i64> {
 
 #[test]
 fn readers_never_see_an_error_or_a_part_of_a_batch_and_no_run_waits_for_them() {
+    read_throughout(11, 4);
+}
+
+#[test]
+#[ignore = "half a minute: just readers"]
+fn ten_readers_throughout_fifty_runs() {
+    read_throughout(50, 10);
+}
+
+/// Clients keep asking while so many runs publish; every third client stays connected for fifty questions.
+fn read_throughout(runs: u32, clients: usize) {
     let workspace = Workspace::new();
     workspace.write("rows.csv", csv(0));
     let load = |batch: u32| {
@@ -67,7 +78,8 @@ fn readers_never_see_an_error_or_a_part_of_a_batch_and_no_run_waits_for_them() {
     };
     let (over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for questions in [1, 1, 50] {
+        for client in 1..clients {
+            let questions = if client % 3 == 0 { 50 } else { 1 };
             let (over, looks, open) = (&over, &looks, &open);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
@@ -89,12 +101,15 @@ fn readers_never_see_an_error_or_a_part_of_a_batch_and_no_run_waits_for_them() {
                 looks.fetch_add(2, Ordering::Relaxed);
             }
         });
-        for batch in 1..12 {
+        for batch in 1..=runs {
             load(batch);
         }
         over.store(true, Ordering::Relaxed);
     });
-    println!("11 runs, {} looks", looks.into_inner());
+    println!(
+        "{runs} runs, {clients} clients, {} looks",
+        looks.into_inner()
+    );
     assert_eq!(look(&open()).expect("an answer"), i64::from(3 * ROWS));
 }
 

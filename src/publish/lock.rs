@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    durable::{has_no_locks, try_lock},
     error::{Error, Result},
     stop::Stop,
 };
@@ -38,7 +39,7 @@ impl Lock {
         let started = Instant::now();
         loop {
             stop.check()?;
-            match file.try_lock() {
+            match try_lock(&file) {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
                     tracing::debug!(path = %path.display(), "waiting for the lock");
@@ -55,6 +56,12 @@ impl Lock {
                     return Err(Error::Locked {
                         path: path.to_path_buf(),
                         holder: holder.to_owned(),
+                    });
+                }
+                Err(TryLockError::Error(source)) if has_no_locks(&source) => {
+                    return Err(Error::NoLocks {
+                        path: path.to_path_buf(),
+                        source,
                     });
                 }
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use crate::support::program::{Ran, Workspace, finish};
@@ -31,13 +31,18 @@ pub(super) fn works() -> bool {
 }
 
 fn run(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Ran {
+    finish(start(workspace, options, arguments))
+}
+
+/// Starts the program with these options of strace.
+pub(super) fn start(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Child {
     let mut strace = workspace.command("strace");
     strace
         .args(["-f", "-y", "-qq", "-s", "0"])
         .args(options)
         .arg(env!("CARGO_BIN_EXE_redledger"))
         .args(arguments);
-    finish(strace.spawn().expect("strace starts"))
+    strace.spawn().expect("strace starts")
 }
 
 /// Runs undisturbed; returns the points at which something below the data directory is changed.
@@ -88,22 +93,27 @@ pub(super) fn points(workspace: &Workspace, arguments: &[&str]) -> (Ran, Vec<Poi
     (ran, points.into_iter().collect())
 }
 
-/// Runs with this done at the point, such as `signal=KILL` or `error=EIO`.
+/// Runs with this done at the point, such as `signal=KILL` or `error=EIO`; says whether the point was met: threads
+/// differ from run to run.
 pub(super) fn run_with(
     workspace: &Workspace,
     point: &Point,
     what: &str,
     arguments: &[&str],
-) -> Ran {
+) -> (Ran, bool) {
     let Point { call, file, number } = point;
     let trace = format!("trace={call}");
     let inject = format!("inject={call}:{what}:when={number}");
-    let mut options = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let log = workspace.path().join("strace.log");
+    let log_option = log.display().to_string();
+    let mut options = vec!["-o", &log_option, "-e", &trace, "-e", &inject];
     let path = file
         .as_ref()
         .map(|file| workspace.data().join(file).display().to_string());
     if let Some(path) = &path {
         options.extend(["-P", path]);
     }
-    run(workspace, &options, arguments)
+    let ran = run(workspace, &options, arguments);
+    let log = fs::read_to_string(log).unwrap_or_default();
+    (ran, log.contains("(INJECTED)"))
 }
