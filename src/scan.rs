@@ -35,8 +35,8 @@ use crate::{
 pub struct ScanFile {
     /// Its id in the ledger.
     pub file_id: i64,
-    /// How its header lies on the contract.
-    pub layout: Layout,
+    /// How its header lies on the contract; files with the same header share it.
+    pub layout: Arc<Layout>,
     /// Cells that every row takes over from the row that named the file.
     pub inherited: Vec<Vec<u8>>,
     /// What has become of its rows so far.

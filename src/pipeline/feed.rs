@@ -20,7 +20,7 @@ use crate::{
     archive::{Archive, ArchiveWriter, DeliveredFile, NamedBy, differs, hex},
     batch_no::BatchNo,
     config::DownloadConfig,
-    contract::Contract,
+    contract::{Contract, Layout},
     error::{Error, FetchError, FetchKind, Result},
     hook::ListRow,
     ledger,
@@ -138,7 +138,7 @@ pub(super) struct Job {
     pub(super) file_id: i64,
     pub(super) source: FileSource,
     /// Opened before, to find out its dataset.
-    pub(super) headed: Option<HeadedFile>,
+    pub(super) headed: Option<Box<HeadedFile>>,
     /// Rows it should have, when something says so.
     pub(super) expected_rows: Option<u64>,
     pub(super) inherited: Vec<Vec<u8>>,
@@ -258,8 +258,9 @@ impl Feeding {
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
     ) -> Result<Vec<FedFile>> {
+        let shared = SharedLayout::default();
         let mut feeds = futures_util::stream::iter(jobs)
-            .map(|job| self.feed_file(job, &batch_no, &contract, &scan, &sender))
+            .map(|job| self.feed_file(job, &batch_no, &contract, &shared, &scan, &sender))
             .buffer_unordered(self.download.concurrency);
         let mut fed = Vec::new();
         while let Some(file) = feeds.next().await {
@@ -283,11 +284,12 @@ impl Feeding {
         job: Job,
         batch_no: &BatchNo,
         contract: &Contract,
+        shared: &SharedLayout,
         scan: &Scan,
         sender: &mpsc::Sender<ScanMessage>,
     ) -> Result<FedFile> {
         let headed = match job.headed {
-            Some(headed) => headed,
+            Some(headed) => *headed,
             None => self.head(&job.source, Some(contract)).await?,
         };
         let HeadedFile {
@@ -299,7 +301,7 @@ impl Feeding {
             tally,
             mut reader,
         } = headed;
-        let layout = contract.layout(&origin, &reader.header().cells)?;
+        let layout = shared.layout(contract, &origin, reader.header())?;
         let scanned = Arc::new(ScanFile {
             file_id: job.file_id,
             layout,
@@ -463,6 +465,23 @@ impl Feeding {
 fn cell_of<'a>(row: &'a ListRow, column: &str) -> Option<&'a str> {
     let (_, cell) = row.cells.iter().find(|(key, _)| key == column)?;
     cell.as_deref()
+}
+
+/// The layout of the file before: of 100,000 bills, all but the first have the same.
+#[derive(Default)]
+struct SharedLayout(Mutex<Option<Arc<Layout>>>);
+
+impl SharedLayout {
+    fn layout(&self, contract: &Contract, origin: &str, header: &Header) -> Result<Arc<Layout>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| last.header == header.cells) {
+            Some(same) => Ok(Arc::clone(same)),
+            None => {
+                let layout = Arc::new(contract.layout(origin, &header.cells)?);
+                Ok(Arc::clone(last.insert(layout)))
+            }
+        }
+    }
 }
 
 async fn send(

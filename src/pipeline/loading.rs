@@ -178,7 +178,7 @@ impl Loading<'_> {
                     .map(|(file, file_id)| Job {
                         file_id,
                         source: file.clone(),
-                        headed: headed.take(),
+                        headed: headed.take().map(Box::new),
                         expected_rows: self.source.total,
                         inherited: Vec::new(),
                         named_by: None,
@@ -209,7 +209,7 @@ impl Loading<'_> {
                 };
                 let scanned = Arc::new(ScanFile {
                     file_id: attempt.first_file,
-                    layout,
+                    layout: Arc::new(layout),
                     inherited: Vec::new(),
                     counts: Counts::default(),
                 });
