@@ -88,6 +88,10 @@ async fn every_damage_of_the_warehouse_is_found_and_where() {
             "account_negative B1 r2 control `rows that break: no more decimals than the currency has`: 0, 1",
         ),
         (
+            "UPDATE account_negative SET card_negative = card_negative - 1 WHERE batch_no = 'B1' AND line = 2",
+            "account_negative B1 r2 control `sum of card_negative`: -10.5000, -11.5000",
+        ),
+        (
             "UPDATE account_repayment SET card_settle_amount = card_settle_amount + 1 WHERE line = 1",
             "account_repayment B4 r1 control `rows that break: card: settled + unpaid = negative`: 0, 1",
         ),
@@ -400,7 +404,7 @@ fn a_contract_that_has_changed_since_the_load_is_no_difference() {
     let ran = workspace.run(&["verify"]);
     assert_eq!(ran.exit, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(
-        ran.stdout.contains("not counted again: 1 control"),
+        ran.stdout.contains("not counted again: 1 control:"),
         "{}",
         ran.stdout
     );

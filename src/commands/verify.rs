@@ -5,6 +5,7 @@
 
 mod books;
 mod kept;
+mod revisions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -137,7 +138,7 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
     }
     drop(connection);
 
-    let revisions = books::revisions(&books, contracts);
+    let revisions = revisions::revisions(&books, contracts);
     let checked = books::check(&books, &revisions, &tables, contracts, &scope);
     let archived = if arguments.no_archive {
         None

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use duckdb::Connection;
+use duckdb::{Connection, types::Type};
 
 use crate::{
     contract::{Contract, FieldType, Identifier},
@@ -34,6 +34,8 @@ pub fn accounted(dataset: &str) -> String {
 }
 
 const MINOR_UNITS: &str = "no more decimals than the currency has";
+/// Most digits of an amount whose sum is noted: ten thousand million of them don't leave 38 digits.
+const SUMMED_PRECISION: u8 = 28;
 
 pub(super) fn totals(
     connection: &Connection,
@@ -85,6 +87,8 @@ pub struct Counted {
     broken: Vec<u64>,
     /// How many have more decimals than their currency.
     finer: u64,
+    /// The sum of each amount, in units of its column's scale.
+    sums: Vec<i128>,
 }
 
 impl Counted {
@@ -99,6 +103,10 @@ impl Counted {
             .resize(other.broken.len().max(self.broken.len()), 0);
         for (sum, broken) in self.broken.iter_mut().zip(&other.broken) {
             *sum += broken;
+        }
+        self.sums.resize(other.sums.len().max(self.sums.len()), 0);
+        for (sum, amount) in self.sums.iter_mut().zip(&other.sums) {
+            *sum += amount;
         }
     }
 }
@@ -118,6 +126,8 @@ pub(super) struct RowChecks {
     /// Name, and the condition of a row that breaks it.
     rules: Vec<(String, String)>,
     finer: Option<FinerAmounts>,
+    /// Amounts whose sum is noted, and their scale.
+    sums: Vec<(Identifier, u8)>,
     /// The columns with the file that a row names, and with the rows that this file has.
     names_files: Option<(Identifier, Option<Identifier>)>,
 }
@@ -157,7 +167,16 @@ impl RowChecks {
             let rows = parent.rows_field.as_deref().and_then(column);
             Some((column(&parent.url_field)?, rows))
         });
+        let sums = contract.fields.iter().filter_map(|field| match field.kind {
+            FieldType::Decimal {
+                precision, scale, ..
+            } if precision <= SUMMED_PRECISION && has(&field.column) => {
+                Some((field.column.clone(), scale))
+            }
+            _ => None,
+        });
         Self {
+            sums: sums.collect(),
             rules: rules.collect(),
             finer: FinerAmounts::of(contract).filter(|finer| finer.columns().all(has)),
             names_files,
@@ -169,10 +188,18 @@ impl RowChecks {
         let broken = counted.broken.iter().copied().chain(std::iter::repeat(0));
         let rules = self.rules.iter().zip(broken);
         let finer = self.finer.iter().map(|_| (MINOR_UNITS, counted.finer));
+        let sums = counted.sums.iter().copied().chain(std::iter::repeat(0));
+        let sums = self.sums.iter().zip(sums);
         rules
             .map(|((name, _), broken)| (name.as_str(), broken))
             .chain(finer)
             .map(|(name, broken)| rows_that_break(name, broken))
+            .chain(sums.map(|((column, scale), sum)| Control {
+                name: format!("sum of {column}"),
+                expected: None,
+                actual: decimal(sum, *scale),
+                passed: true,
+            }))
             .collect()
     }
 
@@ -216,9 +243,14 @@ impl RowChecks {
             .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
             .map(|condition| format!(", count(*) FILTER (WHERE {condition})::UBIGINT"))
             .collect();
+        let sums: String = self
+            .sums
+            .iter()
+            .map(|(column, _)| format!(", sum({})::VARCHAR", column.quoted()))
+            .collect();
         let sql = format!(
             "SELECT {origin}, {currency}, count(*)::UBIGINT, count({named})::UBIGINT, count({stated})::UBIGINT, \
-             coalesce(sum({stated}::BIGINT), 0)::UBIGINT{filters} \
+             coalesce(sum({stated}::BIGINT), 0)::UBIGINT{filters}{sums} \
              FROM {table} WHERE {condition} {group}",
             currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
             table = table.quoted(),
@@ -235,7 +267,19 @@ impl RowChecks {
             let rules = 0..self.rules.len();
             let broken: duckdb::Result<Vec<u64>> =
                 rules.map(|index| group.get(FIRST + index)).collect();
+            let units = self.finer.as_ref().map_or(0, |finer| finer.units.len());
+            let sums = (0..self.sums.len()).map(|index| -> duckdb::Result<i128> {
+                let index = FIRST + self.rules.len() + units + index;
+                // As many digits after the point as the column has; nothing where every cell is empty.
+                let Some(sum) = group.get::<_, Option<String>>(index)? else {
+                    return Ok(0);
+                };
+                sum.replace('.', "").parse().map_err(|error| {
+                    duckdb::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+                })
+            });
             let mut of_group = Counted {
+                sums: sums.collect::<duckdb::Result<_>>()?,
                 rows: group.get(3)?,
                 files_named: group.get(4)?,
                 files_stated: group.get(5)?,
@@ -253,6 +297,16 @@ impl RowChecks {
         }
         Ok(counted)
     }
+}
+
+/// `units` of 10^-scale as text.
+fn decimal(units: i128, scale: u8) -> String {
+    let sign = if units < 0 { "-" } else { "" };
+    let scale = usize::from(scale);
+    let digits = format!("{:0>width$}", units.unsigned_abs(), width = scale + 1);
+    let (whole, rest) = digits.split_at(digits.len() - scale);
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{rest}")
 }
 
 fn rows_that_break(name: &str, rows: u64) -> Control {
@@ -360,8 +414,21 @@ impl Amount {
 mod tests {
     use duckdb::Connection;
 
-    use super::{MINOR_UNITS, totals};
+    use super::{MINOR_UNITS, decimal, totals};
     use crate::contract::Contract;
+
+    #[test]
+    fn sums_are_written_as_their_columns_are() {
+        for (units, scale, expected) in [
+            (0, 0, "0"),
+            (-5, 4, "-0.0005"),
+            (12_345, 4, "1.2345"),
+            (-7, 0, "-7"),
+            (100, 2, "1.00"),
+        ] {
+            assert_eq!(decimal(units, scale), expected);
+        }
+    }
 
     #[test]
     fn rows_finer_than_their_currency_are_counted_once_whatever_the_amounts_scales() {
@@ -389,12 +456,17 @@ mod tests {
             .expect("rows");
         let found = totals(&connection, &contract, 1).expect("totals");
         assert_eq!(found.rows, 10);
-        let [control] = found.controls.as_slice() else {
+        let [control, sum] = found.controls.as_slice() else {
             panic!("{:?}", found.controls)
         };
+        assert_eq!(
+            (sum.name.as_str(), sum.actual.as_str(), sum.passed),
+            ("sum of a", "-99999999999993.1905", true)
+        );
         assert!(control.name.ends_with(MINOR_UNITS) && !control.passed);
         assert_eq!(control.actual, "4");
         let none = totals(&connection, &contract, 2).expect("totals");
         assert_eq!((none.rows, none.controls[0].passed), (0, true));
+        assert_eq!(none.controls[1].actual, "0.0000");
     }
 }

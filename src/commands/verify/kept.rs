@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Finding, Place,
-    books::{Key, Revision},
+    revisions::{Key, Revision},
 };
 use crate::{archive::Verified, ledger::State};
 
