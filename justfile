@@ -32,6 +32,12 @@ fidelity:
 fuzz seconds="60" *targets:
     fuzz/run {{seconds}} {{targets}}
 
+# The unsafe code at work under Valgrind, then under AddressSanitizer with fuzzed input (docs/fuzzing.md)
+sanitize seconds="60":
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --error-exitcode=99" REDLEDGER_FUZZ_SECONDS={{seconds}} \
+        cargo test --release --test main rows_keep -- --nocapture
+    fuzz/run {{seconds}} rows
+
 # What dependencies may be: licences, versions, sources; advisories where the database can be had
 deny:
     cargo deny check --hide-inclusion-graph -A license-exception-not-encountered licenses bans sources
