@@ -36,6 +36,22 @@ readers:
 fidelity:
     REDLEDGER_MUTATIONS=10000 REDLEDGER_DAMAGES=1000 cargo test --release --test main damaged_ -- --nocapture
 
+# Coverage-guided fuzzing, so many seconds a target: `just fuzz 600 rows` (docs/fuzzing.md)
+fuzz seconds="60" *targets:
+    fuzz/run {{seconds}} {{targets}}
+
+# The unsafe code at work under Valgrind, then under AddressSanitizer with fuzzed input (docs/fuzzing.md)
+sanitize seconds="60":
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --error-exitcode=99" REDLEDGER_FUZZ_SECONDS={{seconds}} \
+        cargo test --release --test main rows_keep -- --nocapture
+    fuzz/run {{seconds}} rows
+
+# What dependencies may be: licences, versions, sources; advisories where the database can be had
+deny:
+    cargo deny check --hide-inclusion-graph -A license-exception-not-encountered licenses bans sources
+    cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph licenses bans sources
+    if cargo deny fetch db; then cargo deny check --hide-inclusion-graph advisories; else echo "advisories were not checked"; fi
+
 # Real servers for the tests that want them (nginx, s3rver); what can't be had is skipped
 servers:
     .ci/install-servers

@@ -156,11 +156,7 @@ where
         let Some(Located { start, end, .. }) = self.next_record().await? else {
             return Err(self.file_error("the file is empty where a header row was expected", None));
         };
-        let raw = &self.csv.get_ref().text()[start..end];
-        let raw = raw
-            .strip_prefix("\u{feff}".as_bytes())
-            .unwrap_or(raw)
-            .to_vec();
+        let raw = self.csv.get_ref().text()[start..end].to_vec();
         match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'<') => {
                 return Err(self.file_error(

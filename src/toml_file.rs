@@ -26,13 +26,25 @@ pub(crate) fn line_of(text: &str, offset: usize) -> usize {
 
 /// Turns serde's message about a key or a value into an error with a hint.
 pub(crate) fn settings_error(place: String, message: &str) -> Error {
-    let message = message.trim().replace('\n', " ");
+    let message = on_one_line(&message.trim().replace('\n', " "));
     let hint = nearest_in(&message);
     Error::Settings {
         place,
         message,
         hint,
     }
+}
+
+/// `message` with control characters written as escapes: it may quote what the file holds.
+pub(crate) fn on_one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// serde says: unknown field `x`, expected one of `a`, `b`. Picks the expected word nearest to `x`.

@@ -9,6 +9,7 @@ mod demo;
 mod downloads;
 mod fault_stories;
 mod fidelity;
+mod fuzzing;
 mod ingest_sources;
 mod leftovers;
 mod looking;

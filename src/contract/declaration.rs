@@ -121,10 +121,22 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn error(&self, at: usize, message: impl Into<String>) -> Error {
+        self.error_with(at, message, None)
+    }
+
+    fn error_with(&self, at: usize, message: impl Into<String>, hint: Option<String>) -> Error {
         Error::Settings {
             place: format!("{}:{}", self.name, toml_file::line_of(self.text, at)),
-            message: message.into(),
-            hint: None,
+            message: toml_file::on_one_line(&message.into()),
+            hint,
+        }
+    }
+
+    /// Comments become SQL, which can't hold everything.
+    fn check_comment(&self, at: usize, comment: &str) -> Result<()> {
+        match comment.contains('\0') {
+            true => Err(self.error(at, "a NUL character in `comment`")),
+            false => Ok(()),
         }
     }
 
@@ -154,27 +166,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Contract> {
         None => Identifier::new("extra").map_err(Error::Internal)?,
     };
     check_names(&place, &declared.fields, &fields, &rest, parent.as_ref())?;
-    let primary_key = declared
-        .primary_key
-        .iter()
-        .map(|key| {
-            fields
-                .iter()
-                .position(|field| field.column.as_str() == key.get_ref())
-                .ok_or_else(|| Error::Settings {
-                    place: format!("{name}:{}", toml_file::line_of(text, key.span().start)),
-                    message: format!(
-                        "`primary_key` names the column `{}`, which no field has",
-                        key.get_ref()
-                    ),
-                    hint: toml_file::nearest(
-                        key.get_ref(),
-                        fields.iter().map(|field| field.column.as_str()),
-                    )
-                    .map(|column| format!("did you mean `{column}`?")),
-                })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let primary_key = primary_key_of(&place, &declared.primary_key, &fields)?;
     let controls = declared
         .controls
         .iter()
@@ -184,6 +176,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Contract> {
         Some(declared) => max_rejected_of(&place, declared)?,
         None => MaxRejected::Share { ppm: 10_000 },
     };
+    place.check_comment(declared.name.span().start, &declared.comment)?;
     Ok(Contract {
         name: place.identifier(&declared.name)?,
         comment: declared.comment,
@@ -195,6 +188,30 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Contract> {
         controls,
         parent,
     })
+}
+
+fn primary_key_of(
+    place: &Place<'_>,
+    declared: &[Spanned<String>],
+    fields: &[Field],
+) -> Result<Vec<usize>> {
+    let mut key = Vec::new();
+    for column in declared {
+        let at = column.span().start;
+        let name = column.get_ref();
+        let columns = || fields.iter().map(|field| field.column.as_str());
+        let Some(index) = columns().position(|column| column == name) else {
+            let message = format!("`primary_key` names the column `{name}`, which no field has");
+            let hint = toml_file::nearest(name, columns())
+                .map(|column| format!("did you mean `{column}`?"));
+            return Err(place.error_with(at, message, hint));
+        };
+        if key.contains(&index) {
+            return Err(place.error(at, format!("`primary_key` names the column `{name}` twice")));
+        }
+        key.push(index);
+    }
+    Ok(key)
 }
 
 fn parent_of(place: &Place<'_>, declared: ParentDeclaration) -> Result<Parent> {
@@ -220,6 +237,9 @@ fn parent_of(place: &Place<'_>, declared: ParentDeclaration) -> Result<Parent> {
         inherit,
     })
 }
+
+/// No value would be taken.
+const NO_RANGE: &str = "`min` is more than `max`";
 
 fn field_of(place: &Place<'_>, declared: &Spanned<FieldDeclaration>) -> Result<Field> {
     let field = declared.get_ref();
@@ -268,10 +288,11 @@ fn field_of(place: &Place<'_>, declared: &Spanned<FieldDeclaration>) -> Result<F
                     "`min` and `max` of an integer are whole numbers".into(),
                 )),
             };
-            FieldType::Integer {
-                min: bound(&field.min, i64::MIN)?,
-                max: bound(&field.max, i64::MAX)?,
+            let (min, max) = (bound(&field.min, i64::MIN)?, bound(&field.max, i64::MAX)?);
+            if min > max {
+                return Err(wrong(NO_RANGE.into()));
             }
+            FieldType::Integer { min, max }
         }
         Type::Decimal => {
             let (Some(precision), Some(scale)) = (field.precision, field.scale) else {
@@ -290,15 +311,20 @@ fn field_of(place: &Place<'_>, declared: &Spanned<FieldDeclaration>) -> Result<F
                     ))
                 }),
             };
+            let (min, max) = (bound(&field.min)?, bound(&field.max)?);
+            if min.zip(max).is_some_and(|(min, max)| min > max) {
+                return Err(wrong(NO_RANGE.into()));
+            }
             FieldType::Decimal {
                 precision,
                 scale,
-                min: bound(&field.min)?,
-                max: bound(&field.max)?,
+                min,
+                max,
             }
         }
         Type::Enum => enum_of(field).map_err(wrong)?,
     };
+    place.check_comment(at, &field.comment)?;
     Ok(Field {
         name: Arc::from(field.name.get_ref().as_str()),
         column,
@@ -351,12 +377,17 @@ fn check_names(
     rest: &Identifier,
     parent: Option<&Parent>,
 ) -> Result<()> {
-    let mut columns: Vec<&str> = vec![rest.as_str(), "batch_no", "file_id", "line"];
-    columns.extend(
-        parent
-            .iter()
-            .flat_map(|parent| parent.inherit.iter().map(|inherit| inherit.column.as_str())),
-    );
+    let mut columns: Vec<&str> = vec!["batch_no", "file_id", "line"];
+    let inherited = parent.iter().flat_map(|parent| &parent.inherit);
+    for column in inherited
+        .map(|inherit| inherit.column.as_str())
+        .chain([rest.as_str()])
+    {
+        if columns.contains(&column) {
+            return Err(place.error(0, format!("the column `{column}` is there twice")));
+        }
+        columns.push(column);
+    }
     let mut names: Vec<&str> = Vec::new();
     for (declared, field) in declared.iter().zip(fields) {
         let at = declared.get_ref().name.span().start;
@@ -367,6 +398,14 @@ fn check_names(
         for name in std::iter::once(&*field.name).chain(field.aliases.iter().map(String::as_str)) {
             if names.contains(&name) {
                 return Err(place.error(at, format!("two fields are named `{name}`")));
+            }
+            if !field.is_named(name) {
+                return Err(place.error(
+                    at,
+                    format!(
+                        "no header has a column `{name}`: there, spaces around a name are left out"
+                    ),
+                ));
             }
             names.push(name);
         }
@@ -418,7 +457,8 @@ fn max_rejected_of(place: &Place<'_>, declared: &Spanned<ShareOrCount>) -> Resul
         .strip_suffix('%')
         .and_then(|text| rust_decimal::Decimal::from_str_exact(text.trim()).ok());
     let ppm = percent
-        .map(|percent| (percent * rust_decimal::Decimal::from(10_000)).normalize())
+        .and_then(|percent| percent.checked_mul(rust_decimal::Decimal::from(10_000)))
+        .map(|ppm| ppm.normalize())
         .filter(|ppm| ppm.scale() == 0)
         .and_then(|ppm| u32::try_from(ppm.mantissa()).ok())
         .filter(|ppm| *ppm <= 1_000_000);
@@ -505,4 +545,93 @@ pub(crate) fn snake_case(name: &str) -> String {
         column.extend(c.to_lowercase());
     }
     column
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    /// What is wrong with a contract of these lines.
+    fn fault(lines: &str) -> String {
+        let text = format!("name = \"d\"\n{lines}");
+        parse("d.toml", &text)
+            .expect_err("no contract")
+            .chain()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_share_of_more_digits_than_can_be_counted_is_refused() {
+        let largest = "79228162514264337593543950335";
+        let found = fault(&format!(
+            "max_rejected = \"{largest}%\"\n[[fields]]\nname = \"a\"\ntype = \"text\""
+        ));
+        assert!(
+            found.starts_with("d.toml:2: `max_rejected` is a share"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn every_column_is_there_once() {
+        let parent = |inherit: &str| {
+            format!("[parent]\ndataset = \"p\"\nurl_field = \"u\"\ninherit = [{inherit}]")
+        };
+        for (inherit, column) in [
+            ("{ field = 'a' }, { field = 'b', column = 'a' }", "a"),
+            ("{ field = 'a', column = 'line' }", "line"),
+            ("{ field = 'a', column = 'extra' }", "extra"),
+        ] {
+            let found = fault(&parent(inherit));
+            assert!(
+                found.contains(&format!("the column `{column}` is there twice")),
+                "{found}"
+            );
+        }
+        let found = fault("rest = 'file_id'\n[[fields]]\nname = 'a'\ntype = 'text'");
+        assert!(
+            found.contains("the column `file_id` is there twice"),
+            "{found}"
+        );
+        let found = fault("primary_key = ['a', 'a']\n[[fields]]\nname = 'a'\ntype = 'text'");
+        assert!(found.contains("names the column `a` twice"), "{found}");
+    }
+
+    #[test]
+    fn bounds_that_leave_no_value_and_names_that_no_header_has_are_refused() {
+        for field in [
+            "name = 'a'\ntype = 'integer'\nmin = 2\nmax = 1",
+            "name = 'a'\ntype = 'decimal'\nprecision = 4\nscale = 2\nmin = '0.02'\nmax = '0.01'",
+        ] {
+            let found = fault(&format!("[[fields]]\n{field}"));
+            assert!(found.contains("`min` is more than `max`"), "{found}");
+        }
+        for name in ["name = ' a'\ncolumn = 'a'", "name = 'a'\naliases = ['b ']"] {
+            let found = fault(&format!("[[fields]]\n{name}\ntype = 'text'"));
+            assert!(found.contains("spaces around a name"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_comment_that_sql_can_not_hold_is_refused() {
+        let field = "[[fields]]\nname = \"a\"\ntype = \"text\"";
+        for lines in [
+            format!("comment = \"\\u0000\"\n{field}"),
+            format!("{field}\ncomment = \"a\\u0000b\""),
+        ] {
+            let found = fault(&lines);
+            assert!(found.contains("a NUL character in `comment`"), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_a_message_quotes_stays_on_its_line() {
+        for lines in [
+            "[[fields]]\nname = \"a\\n\\u001B[2J\"\ntype = \"text\"",
+            "\"a\\n\\u001B\" = 1",
+        ] {
+            let found = fault(lines);
+            assert!(!found.chars().any(char::is_control), "{found:?}");
+        }
+    }
 }

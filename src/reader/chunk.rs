@@ -125,14 +125,11 @@ impl Chunk {
                 ((base + range.start) as u32, (base + range.end) as u32)
             }));
         } else {
-            // Without quotes the cells are the record's own bytes, a delimiter between each two. A byte
-            // order mark that csv-core has dropped shows as a difference: it belongs to the first cell.
-            let separators = record.len().saturating_sub(1);
-            let dropped = raw.len() - record.as_slice().len() - separators;
+            // Without quotes the cells are the record's own bytes, a delimiter between each two.
             let mut from = start;
             self.cells.extend((0..record.len()).map(|cell| {
                 let range = record.range(cell).unwrap_or_default();
-                let to = start + dropped + range.end + cell;
+                let to = start + range.end + cell;
                 let cell = (from as u32, to as u32);
                 from = to + 1;
                 cell

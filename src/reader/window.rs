@@ -22,9 +22,11 @@ pub(super) struct Window<S> {
     /// Decoded, not fed yet.
     ready: VecDeque<Bytes>,
     body_ended: bool,
+    /// What the text begins with is known not to be a byte order mark.
+    past_marks: bool,
     /// Fed since `base`.
     text: Vec<u8>,
-    /// Offset of `text[0]` in the decoded stream.
+    /// Offset of `text[0]` in the decoded stream, byte order marks left out.
     base: u64,
     /// Offset at which the current record begins.
     record_start: u64,
@@ -60,6 +62,7 @@ impl<S> Window<S> {
             decoder,
             ready: VecDeque::new(),
             body_ended: false,
+            past_marks: false,
             text: Vec::new(),
             base: 0,
             record_start: 0,
@@ -84,6 +87,39 @@ impl<S> Window<S> {
         usize::try_from(position - self.base)
             .unwrap_or(usize::MAX)
             .min(self.text.len())
+    }
+
+    /// Takes byte order marks off the beginning; returns whether it is known what follows them.
+    ///
+    /// Some files have two. csv-core would pass over one as well, but only where its first read holds all of
+    /// it: how a file is read must not depend on how the network cut it.
+    fn skip_marks(&mut self) -> bool {
+        const MARK: &[u8] = "\u{feff}".as_bytes();
+        while !self.past_marks {
+            let head: Vec<u8> = self
+                .ready
+                .iter()
+                .flatten()
+                .take(MARK.len())
+                .copied()
+                .collect();
+            if head == MARK {
+                let mut left = MARK.len();
+                while let Some(piece) = self.ready.front_mut().filter(|_| left > 0) {
+                    let length = piece.len().min(left);
+                    piece.advance(length);
+                    left -= length;
+                    if piece.is_empty() {
+                        self.ready.pop_front();
+                    }
+                }
+            } else if MARK.starts_with(&head) && !self.body_ended {
+                return false;
+            } else {
+                self.past_marks = true;
+            }
+        }
+        true
     }
 
     /// The next record begins at `position`: its length is limited from here.
@@ -115,7 +151,14 @@ where
             return Poll::Ready(Err(io::Error::other(RecordTooLong)));
         }
         loop {
-            if let Some(piece) = this.ready.front_mut() {
+            if this.skip_marks()
+                && let Some(piece) = this.ready.front_mut()
+            {
+                if piece.is_empty() {
+                    // To read nothing would say that this is the end.
+                    this.ready.pop_front();
+                    continue;
+                }
                 let length = piece.len().min(out.remaining());
                 out.put_slice(&piece[..length]);
                 this.text.extend_from_slice(&piece[..length]);
@@ -138,5 +181,42 @@ where
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// All that is fed of these pieces.
+    fn fed(pieces: &[&'static [u8]]) -> Vec<u8> {
+        let body =
+            futures_util::stream::iter(pieces.iter().map(|piece| Ok(Bytes::from_static(piece))));
+        let mut window = Window::new(body, Decoder::new(None, None), 1 << 20);
+        let mut text = Vec::new();
+        let read = window.read_to_end(&mut text).now_or_never();
+        read.expect("pieces that are there").expect("no error");
+        assert_eq!(window.text(), text);
+        text
+    }
+
+    #[test]
+    fn a_piece_of_nothing_is_no_end() {
+        assert_eq!(fed(&[b"a,b\n", b"", b"1,2\n", b"", b""]), b"a,b\n1,2\n");
+    }
+
+    #[test]
+    fn byte_order_marks_at_the_beginning_are_left_out_however_they_are_cut() {
+        assert_eq!(fed(&[b"\xEF\xBB\xBF\xEF\xBB\xBFa"]), b"a");
+        assert_eq!(
+            fed(&[b"\xEF\xBB", b"\xBF", b"\xEF", b"\xBB", b"\xBFa"]),
+            b"a"
+        );
+        assert_eq!(fed(&[b"\xEF\xBB\xBF\xEF\xBB"]), b"\xEF\xBB");
+        assert_eq!(fed(&[b"a\xEF\xBB\xBF"]), b"a\xEF\xBB\xBF");
+        assert_eq!(fed(&[b"\xEF\xBB\xBF"]), b"");
     }
 }

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use super::{
     Bench, Loaded,
     damage::{Damaged, Document, KINDS, damage},
-    oracle::{self, Strict},
+    oracle,
 };
-use crate::support::random::Random;
+use crate::{fuzzing::records::strict::Strict, support::random::Random};
 
 /// Whether a loaded row is one of the document's.
 fn is_meant(document: &Document, row: &Loaded) -> bool {

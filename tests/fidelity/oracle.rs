@@ -1,99 +1,9 @@
-//! A second reader of CSV, slow and strict, and what must hold between it and what was loaded.
+//! What must hold between what a strict reader finds in a file and what was loaded of it.
 
 use std::collections::BTreeMap;
 
 use super::{Delivered, Loaded};
-
-/// A text cut into its physical lines.
-pub(super) struct Lines<'t> {
-    text: &'t [u8],
-    /// Where each line starts; one more at the end of the text unless the last line is empty.
-    starts: Vec<usize>,
-}
-
-/// A record as RFC 4180 has it.
-pub(super) struct Strict {
-    pub(super) cells: Vec<Vec<u8>>,
-    /// Physical lines that it takes.
-    pub(super) lines: usize,
-}
-
-impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t [u8]) -> Self {
-        let mut starts = vec![0];
-        let mut at = 0;
-        while at < text.len() {
-            match text[at] {
-                b'\r' if text.get(at + 1) == Some(&b'\n') => at += 2,
-                b'\r' | b'\n' => at += 1,
-                _ => {
-                    at += 1;
-                    continue;
-                }
-            }
-            starts.push(at);
-        }
-        if starts.last() == Some(&text.len()) {
-            starts.pop();
-        }
-        Self { text, starts }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.starts.len()
-    }
-
-    pub(super) fn is_blank(&self, line: usize) -> bool {
-        matches!(self.text.get(self.starts[line]), None | Some(b'\r' | b'\n'))
-    }
-
-    /// The record that begins with a line; `None` where no well-formed one does.
-    pub(super) fn record(&self, line: usize) -> Option<Strict> {
-        let text = self.text;
-        let (mut at, mut cells) = (self.starts[line], Vec::new());
-        loop {
-            let mut cell = Vec::new();
-            if text.get(at) == Some(&b'"') {
-                at += 1;
-                loop {
-                    match (text.get(at)?, text.get(at + 1)) {
-                        (b'"', Some(b'"')) => {
-                            cell.push(b'"');
-                            at += 2;
-                        }
-                        (b'"', _) => {
-                            at += 1;
-                            break;
-                        }
-                        (byte, _) => {
-                            cell.push(*byte);
-                            at += 1;
-                        }
-                    }
-                }
-            } else {
-                while let Some(byte) = text.get(at).filter(|byte| !b",\r\n".contains(byte)) {
-                    if *byte == b'"' {
-                        return None;
-                    }
-                    cell.push(*byte);
-                    at += 1;
-                }
-            }
-            cells.push(cell);
-            match text.get(at) {
-                Some(b',') => at += 1,
-                None | Some(b'\r' | b'\n') => break,
-                Some(_) => return None,
-            }
-        }
-        let next = self.starts.partition_point(|start| *start <= at);
-        Some(Strict {
-            cells,
-            lines: next - line,
-        })
-    }
-}
+use crate::fuzzing::records::strict::{Lines, Strict};
 
 /// Whether a loaded row is a record, cell for cell under the header's names.
 pub(super) fn same(row: &Loaded, header: &[Vec<u8>], record: &Strict) -> Result<(), String> {
@@ -182,7 +92,7 @@ pub(super) fn judge(text: &[u8], delivered: &Delivered) -> Result<(), String> {
             outcome.rows_read, outcome.rows_loaded, outcome.rows_rejected
         ));
     }
-    let lines = Lines::of(text);
+    let lines = Lines::of(text, b',');
     let first = (0..lines.len())
         .find(|line| !lines.is_blank(*line))
         .ok_or("loaded from nothing")?;

@@ -381,7 +381,7 @@ mod tests {
             "accountId",
             "余额€",
             "extra",
-            "  spaced  out ",
+            "spaced  out",
             "ÄÖ",
             "x.y",
             "x-y",
