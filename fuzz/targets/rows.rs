@@ -168,7 +168,7 @@ fn scan(bench: &mut Bench, layout: Layout, chunks: Vec<Chunk>, records: u64) {
     }));
     let file = Arc::new(ScanFile {
         file_id: 7,
-        layout,
+        layout: layout.into(),
         inherited: Vec::new(),
         counts: Counts::default(),
     });
