@@ -8,16 +8,21 @@
 mod attempt;
 mod feed;
 mod loading;
+mod progress;
+mod tally;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use duckdb::InterruptHandle;
 
-pub use self::feed::{ArchivedFile, FileSource, Progress};
 use self::{
     attempt::{Attempt, Verdict},
     feed::Feeding,
     loading::Loading,
+};
+pub use self::{
+    feed::{ArchivedFile, FileSource},
+    progress::Progress,
 };
 use crate::{
     archive::{Archive, DeliveryOutcome, NamedBy},

@@ -3,31 +3,29 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
-use sha2::{Digest as _, Sha256};
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
+use super::{
+    progress::Progress,
+    tally::{Tally, Tap},
+};
 use crate::{
-    archive::{Archive, ArchiveWriter, DeliveredFile, NamedBy, differs, hex},
+    archive::{Archive, DeliveredFile, NamedBy, differs},
     batch_no::BatchNo,
     config::DownloadConfig,
     contract::{Contract, Layout},
-    error::{Error, FetchError, FetchKind, Result},
+    error::{Error, Result},
     hook::ListRow,
     ledger,
     reader::{Chunk, Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{BodyStream, Fetcher, Opened, Proof, Wholeness, charset, open_file},
+    source::{Fetcher, Opened, Proof, Wholeness, charset, open_file},
     source_url::{SourceUrl, redacted},
 };
 
@@ -60,45 +58,6 @@ impl FileSource {
             Self::Path(path) => path.display().to_string(),
             Self::Archived(archived) => archived.file.url.clone(),
         }
-    }
-}
-
-/// How far a load has come, for whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes received of the current batch.
-    pub bytes: AtomicU64,
-    /// Bytes expected; 0 when not known.
-    pub expected_bytes: AtomicU64,
-    /// Records read of the current batch.
-    pub rows: AtomicU64,
-    /// Files read to their end, and files in all.
-    pub files: (AtomicU64, AtomicU64),
-    /// Batches done, and batches in all.
-    pub batches: (AtomicU64, AtomicU64),
-    /// What is being loaded.
-    pub label: Mutex<String>,
-}
-
-impl Progress {
-    /// Takes note of how many batches are to be loaded.
-    pub fn expect_batches(&self, count: u64) {
-        self.batches.0.store(0, Ordering::Relaxed);
-        self.batches.1.store(count, Ordering::Relaxed);
-    }
-
-    /// Takes note of a batch that is over.
-    pub fn batch_done(&self) {
-        self.batches.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Starts over for another batch.
-    pub fn begin(&self, label: String, files: u64) {
-        for counter in [&self.bytes, &self.expected_bytes, &self.rows, &self.files.0] {
-            counter.store(0, Ordering::Relaxed);
-        }
-        self.files.1.store(files, Ordering::Relaxed);
-        *self.label.lock().unwrap_or_else(PoisonError::into_inner) = label;
     }
 }
 
@@ -518,92 +477,6 @@ fn accept_unproven(
         message: format!("nothing shows that the file is whole: {reason}, and {missing}"),
         hint: Some("the server should send Content-Length or a checksum".into()),
     })
-}
-
-/// Counts, hashes and keeps what passes.
-#[derive(Debug, Clone)]
-struct Tally(Arc<Mutex<Counted>>);
-
-#[derive(Debug)]
-struct Counted {
-    hasher: Sha256,
-    bytes: u64,
-    kept: Option<ArchiveWriter>,
-}
-
-impl Tally {
-    fn new(archive: Option<&Archive>) -> Self {
-        let kept = archive.map(Archive::writer);
-        Self(Arc::new(Mutex::new(Counted {
-            hasher: Sha256::new(),
-            bytes: 0,
-            kept,
-        })))
-    }
-
-    fn add(&self, bytes: &Bytes) -> Result<()> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.hasher.update(bytes);
-        counted.bytes += bytes.len() as u64;
-        counted
-            .kept
-            .as_mut()
-            .map_or(Ok(()), |kept| kept.write(bytes))
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-
-    /// The size, the hash, and where the bytes are kept. May wait for the disk.
-    fn finish(
-        &self,
-        dataset: &str,
-        batch_no: &BatchNo,
-        extension: &str,
-    ) -> Result<(u64, String, Option<String>)> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hash = hex(&counted.hasher.finalize_reset());
-        let kept = counted.kept.take();
-        let path = kept
-            .map(|kept| kept.finish(dataset, batch_no, &hash, extension))
-            .transpose()?;
-        Ok((counted.bytes, hash, path))
-    }
-}
-
-/// The archive's failure on its way through the reader.
-fn unkept(error: &Error) -> FetchError {
-    FetchError {
-        origin: "archive".into(),
-        kind: FetchKind::Unreadable,
-        message: error.chain(),
-        source: None,
-    }
-}
-
-/// Sits between the source and the reader.
-pub(super) struct Tap {
-    body: BodyStream,
-    tally: Tally,
-    progress: Arc<Progress>,
-}
-
-impl Stream for Tap {
-    type Item = Result<Bytes, FetchError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.body.poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(piece))) = &polled {
-            if let Err(error) = self.tally.add(piece) {
-                return Poll::Ready(Some(Err(unkept(&error))));
-            }
-            self.progress
-                .bytes
-                .fetch_add(piece.len() as u64, Ordering::Relaxed);
-        }
-        polled
-    }
 }
 
 #[cfg(test)]
