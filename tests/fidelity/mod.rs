@@ -5,8 +5,9 @@ mod mutations;
 mod oracle;
 mod round_trip;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
+use duckdb::types::Value;
 use redledger::{
     batch_no::BatchNo,
     config::Config,
@@ -70,7 +71,23 @@ struct Loaded {
     at: Option<String>,
     note: Option<String>,
     /// Undeclared columns.
-    extra: Option<String>,
+    extra: BTreeMap<String, String>,
+}
+
+/// A map from text to text.
+fn cells_of(extra: Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        other => panic!("{other:?} in a map of text"),
+    };
+    match extra {
+        Value::Null => BTreeMap::new(),
+        Value::Map(cells) => cells
+            .iter()
+            .map(|(name, cell)| (text(name), text(cell)))
+            .collect(),
+        other => panic!("{other:?} where a map was expected"),
+    }
 }
 
 /// What has become of a file.
@@ -155,7 +172,7 @@ impl Bench {
         let connection = self.warehouse.connection();
         let mut statement = connection
             .prepare(
-                "SELECT line, id, name, amount::VARCHAR, epoch_ms(\"at\")::VARCHAR, note, extra::VARCHAR \
+                "SELECT line, id, name, amount::VARCHAR, epoch_ms(\"at\")::VARCHAR, note, extra \
                  FROM specimen ORDER BY line",
             )
             .expect("the table");
@@ -168,7 +185,7 @@ impl Bench {
                     amount: row.get(3)?,
                     at: row.get(4)?,
                     note: row.get(5)?,
-                    extra: row.get(6)?,
+                    extra: cells_of(row.get(6)?),
                 })
             })
             .expect("rows")
