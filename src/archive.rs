@@ -78,6 +78,14 @@ impl Archive {
         self.data_dir.join(&file.path)
     }
 
+    /// A kept file's path as documents name it.
+    fn below(&self, path: &Path) -> String {
+        path.strip_prefix(&self.data_dir)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+
     /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier
     /// attempt at the same revision has left.
     ///

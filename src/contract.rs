@@ -321,6 +321,14 @@ impl Contract {
         declaration::parse(place, text)
     }
 
+    /// The dataset that its batches are entered under: that of the rows which name its files, or its own.
+    #[must_use]
+    pub fn entered_under(&self) -> &str {
+        self.parent
+            .as_ref()
+            .map_or(self.name.as_str(), |parent| &parent.dataset)
+    }
+
     /// The field's index by source name.
     #[must_use]
     pub fn field_index(&self, name: &str) -> Option<usize> {

@@ -1,7 +1,6 @@
 //! Who reads while runs publish, and runs that meet.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
@@ -122,10 +121,9 @@ fn of_two_runs_at_once_the_second_waits_and_finds_nothing_left_to_do() {
     }));
     let workspace = Workspace::new();
     let inbox = workspace.data().join("inbox");
-    fs::create_dir_all(&inbox).expect("a folder");
     let hook =
         serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/x.csv")});
-    fs::write(inbox.join("1.json"), hook.to_string()).expect("to write");
+    workspace.receive("1.json", &hook.to_string());
     let first = workspace.start(&["run"]);
     wait_until("the first run is at work", || !server.requests().is_empty());
     let impatient = workspace.run(&["run", "--lock-wait", "0s"]);

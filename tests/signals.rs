@@ -112,14 +112,13 @@ fn a_stopped_run_leaves_in_the_inbox_what_it_has_not_loaded() {
     let server = stalling_server(&runtime);
     let workspace = Workspace::new();
     let inbox = workspace.data().join("inbox");
-    std::fs::create_dir_all(&inbox).expect("a folder");
     let files = [
         ("1-a.json", hook("ONE", &server.url("/good.csv"))),
         ("2-b.json", hook("TWO", &server.url("/stalls.csv"))),
         ("3-c.json", hook("THREE", &server.url("/good.csv"))),
     ];
     for (name, hook) in &files {
-        std::fs::write(inbox.join(name), hook).expect("to write");
+        workspace.receive(name, hook);
     }
     let child = workspace.start(&["run"]);
     wait_until("the download stalls", || stalls(&server));

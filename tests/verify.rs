@@ -355,11 +355,9 @@ fn what_the_hints_say_repairs_it() {
 async fn a_damaged_file_of_the_archive_is_fetched_again() {
     let server = Server::start(|_| Reply::new(200, repayments(&[1]))).await;
     let workspace = Workspace::new();
-    let inbox = workspace.data().join("inbox");
-    fs::create_dir_all(&inbox).expect("a folder");
     let hook =
         serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/rows.csv")});
-    fs::write(inbox.join("1.json"), hook.to_string()).expect("written");
+    workspace.receive("1.json", &hook.to_string());
     assert_eq!(workspace.run(&["run"]).exit, Some(0));
     let file = kept(&workspace, "account_repayment/B1", ".zst");
     fs::write(&file, "no zstd").expect("written");

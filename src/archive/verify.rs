@@ -144,14 +144,6 @@ impl Archive {
             });
         }
     }
-
-    /// `path` as documents name it.
-    pub(super) fn below(&self, path: &Path) -> String {
-        path.strip_prefix(&self.data_dir)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    }
 }
 
 impl Verified {

@@ -121,11 +121,7 @@ impl ArchiveWriter {
             persist(file, &path)
         })
         .map_err(failed)?;
-        Ok(path
-            .strip_prefix(&self.archive.data_dir)
-            .unwrap_or(&path)
-            .display()
-            .to_string())
+        Ok(self.archive.below(&path))
     }
 }
 

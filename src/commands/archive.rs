@@ -37,13 +37,8 @@ pub(super) fn retention(config: &ArchiveConfig) -> Retention {
 
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
     let bar = progress::spinner(context);
-    let verified = Archive::new(&context.config.data_dir).verify(
-        |_, _| true,
-        |path| {
-            bar.inc(1);
-            bar.set_message(path.display().to_string());
-        },
-    )?;
+    let archive = Archive::new(&context.config.data_dir);
+    let verified = archive.verify(|_, _| true, progress::each_file(&bar))?;
     bar.finish_and_clear();
     let mut table = Table::new(&["path", "problem"]);
     for finding in &verified.findings {

@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal as _,
+    path::Path,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,6 +31,14 @@ pub(super) fn spinner(context: &Context) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// Shows the file that is being read.
+pub(super) fn each_file(bar: &ProgressBar) -> impl FnMut(&Path) {
+    |path| {
+        bar.inc(1);
+        bar.set_message(path.display().to_string());
+    }
 }
 
 /// Draws until it is dropped.

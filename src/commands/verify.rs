@@ -60,9 +60,7 @@ struct Scope {
 impl Scope {
     fn new(contracts: &Contracts, arguments: &Verify) -> Result<Self> {
         let dataset = arguments.dataset.as_deref().map(|name| -> Result<String> {
-            let contract = contracts.require(name)?;
-            let parent = contract.parent.as_ref();
-            Ok(parent.map_or(name, |parent| &parent.dataset).to_owned())
+            Ok(contracts.require(name)?.entered_under().to_owned())
         });
         let selections = arguments.batches.iter().map(|text| Selection::parse(text));
         Ok(Self {
@@ -144,14 +142,11 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
         None
     } else {
         let wants = |dataset: &str, batch_no: &str| {
-            let parent = contracts.get(dataset).and_then(|of| of.parent.as_ref());
-            let owner = parent.map_or(dataset, |parent| &parent.dataset);
-            scope.takes(owner, batch_no)
+            let contract = contracts.get(dataset);
+            scope.takes(contract.map_or(dataset, |of| of.entered_under()), batch_no)
         };
-        let verified = Archive::new(&context.config.data_dir).verify(wants, |path| {
-            bar.inc(1);
-            bar.set_message(path.display().to_string());
-        })?;
+        let archive = Archive::new(&context.config.data_dir);
+        let verified = archive.verify(wants, progress::each_file(&bar))?;
         let in_scope = revisions.iter();
         let in_scope = in_scope.filter(|(key, _)| scope.takes(&key.0, &key.1));
         let kept = kept::check(in_scope, &verified, context.config.archive.keep_current);

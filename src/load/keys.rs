@@ -143,7 +143,7 @@ pub(super) fn loaded_range(
     let read = connection.query_row(
         "SELECT min(file_id), max(file_id) FROM redledger.file f WHERE dataset = ? AND batch_no = ? AND revision = \
          (SELECT max(revision) FROM redledger.batch b WHERE b.batch_no = f.batch_no AND state = 'loaded' AND dataset = ?)",
-        [contract.name.as_str(), batch_no, contract.parent.as_ref().map_or(contract.name.as_str(), |parent| &parent.dataset)],
+        [contract.name.as_str(), batch_no, contract.entered_under()],
         |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
     );
     let (first, last) = read.map_err(Error::database("read the ledger"))?;

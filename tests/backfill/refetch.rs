@@ -45,13 +45,6 @@ fn provider(request: &Request) -> Reply {
     }
 }
 
-/// Puts an announcement into the inbox as the receiver does.
-fn received(workspace: &Workspace, name: &str, body: &str) {
-    let inbox = workspace.data().join("inbox");
-    std::fs::create_dir_all(&inbox).expect("a folder");
-    std::fs::write(inbox.join(name), body).expect("written");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_asked_for_by_its_number_page_by_page() {
     let server = Server::start(provider).await;
@@ -110,8 +103,7 @@ async fn without_token_or_provider_it_says_what_to_set() {
 async fn a_dead_link_is_tried_once_and_then_the_provider_is_asked() {
     let server = Server::start(provider).await;
     let workspace = Workspace::new();
-    received(
-        &workspace,
+    workspace.receive(
         "1-a.json",
         &hook("B1", &server.url("/dead.csv"), 2).to_string(),
     );
@@ -152,7 +144,7 @@ async fn a_live_link_of_a_stored_announcement_is_fetched_again() {
     let server = Server::start(provider).await;
     let workspace = Workspace::new();
     let announced = hook("B1", &server.url("/live.csv?Signature=SECRET"), 2).to_string();
-    received(&workspace, "1-a.json", &announced);
+    workspace.receive("1-a.json", &announced);
     assert_eq!(workspace.run(&["run"]).exit, Some(0));
     // Neither warehouse nor archive are left, only the announcement under inbox/done.
     std::fs::remove_file(workspace.data().join("warehouse.duckdb")).expect("removed");

@@ -1,7 +1,5 @@
 //! File systems that can't lock, or not by `flock`.
 
-use std::fs;
-
 use super::{balances, strace};
 use crate::support::{
     program::{Workspace, finish, wait_until},
@@ -11,17 +9,14 @@ use crate::support::{
 const WITHOUT_FLOCK: [&str; 4] = ["-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"];
 
 fn announced(workspace: &Workspace, server: &Server) {
-    let inbox = workspace.data().join("inbox");
-    fs::create_dir_all(&inbox).expect("a folder");
     let hook =
         serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/x.csv")});
-    fs::write(inbox.join("1.json"), hook.to_string()).expect("to write");
+    workspace.receive("1.json", &hook.to_string());
 }
 
 #[test]
 fn without_flock_one_run_works_and_the_other_waits_or_exits_3() {
     if !strace::works() {
-        println!("skipped: strace is not there or may not trace");
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -57,7 +52,6 @@ fn without_flock_one_run_works_and_the_other_waits_or_exits_3() {
 #[test]
 fn without_any_locks_nothing_is_loaded_and_the_message_says_why() {
     if !strace::works() {
-        println!("skipped: strace is not there or may not trace");
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

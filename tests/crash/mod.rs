@@ -97,11 +97,9 @@ impl Reference {
             answer(&request.path, request.header("host").unwrap_or_default())
         }));
         let before = workspace();
-        let inbox = before.data().join("inbox");
-        fs::create_dir_all(&inbox).expect("a folder");
         let announce = |name: &str, batch_no: &str, file: &str| {
             let hook = serde_json::json!({"batchNo": batch_no, "lastPage": true, "fileUrl": server.url(file)});
-            fs::write(inbox.join(name), hook.to_string()).expect("to write");
+            before.receive(name, &hook.to_string());
         };
         announce("1.json", "BALANCES", "/old.csv");
         let ran = before.run(&["run"]);
@@ -142,10 +140,7 @@ impl Reference {
         if !published && digest != self.digests[0] {
             return Err("the warehouse is neither the old nor the new one".into());
         }
-        let ran = workspace.run(&["verify"]);
-        if ran.exit != Some(0) {
-            return Err(format!("verify: {}{}", ran.stdout, ran.stderr));
-        }
+        workspace.verified()?;
         let names = names(workspace);
         for number in 1..=4 {
             let places = ["inbox", "inbox/done"]
@@ -183,11 +178,7 @@ impl Reference {
             let stray: Vec<_> = names.symmetric_difference(&self.files).collect();
             return Err(format!("other files are there or missing: {stray:?}"));
         }
-        let ran = workspace.run(&["verify"]);
-        if ran.exit != Some(0) {
-            return Err(format!("verify: {}{}", ran.stdout, ran.stderr));
-        }
-        Ok(())
+        workspace.verified()
     }
 
     /// All points, or some by chance.
@@ -245,7 +236,6 @@ fn names(workspace: &Workspace) -> BTreeSet<String> {
 /// Kills the run at the points; prints how many it survived.
 fn killed(all: bool) {
     if !strace::works() {
-        println!("skipped: strace is not there or may not trace");
         return;
     }
     let reference = Reference::new();
@@ -275,7 +265,6 @@ fn killed(all: bool) {
 /// Fails the calls at the points; prints how many the run survived.
 fn failed(all: bool) {
     if !strace::works() {
-        println!("skipped: strace is not there or may not trace");
         return;
     }
     let reference = Reference::new();

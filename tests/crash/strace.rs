@@ -21,13 +21,17 @@ pub(super) struct Point {
     number: usize,
 }
 
-/// Whether strace is there and may trace.
+/// Whether strace is there and may trace; if not, says that the test is skipped.
 pub(super) fn works() -> bool {
-    Command::new("strace")
+    let works = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "true"])
         .stderr(Stdio::null())
         .status()
-        .is_ok_and(|status| status.success())
+        .is_ok_and(|status| status.success());
+    if !works {
+        println!("skipped: strace is not there or may not trace");
+    }
+    works
 }
 
 fn run(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Ran {

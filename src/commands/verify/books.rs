@@ -288,7 +288,6 @@ impl<'c> Check<'c> {
 
     /// Rows and controls of a revision that is loaded.
     fn loaded(&mut self, key: &Key, revision: &Revision<'_>) {
-        let none = Counted::default();
         let rows_of = |file: &FileFigures| self.counted.get(&file.file_id).map_or(0, |of| of.rows);
         let mut differing: Vec<(&FileFigures, u64)> = revision
             .files
@@ -323,7 +322,7 @@ impl<'c> Check<'c> {
             .chain(revision.files.iter().map(|file| file.dataset.as_str()))
             .collect();
         let mut again = Again::default();
-        let mut own = none.clone();
+        let mut own = Counted::default();
         for dataset in &datasets {
             let files = || {
                 revision
@@ -331,9 +330,9 @@ impl<'c> Check<'c> {
                     .iter()
                     .filter(|file| file.dataset == **dataset)
             };
-            let mut counted = none.clone();
-            for file in files() {
-                counted.add(self.counted.get(&file.file_id).copied().unwrap_or(&none));
+            let mut counted = Counted::default();
+            for of_file in files().filter_map(|file| self.counted.get(&file.file_id)) {
+                counted.add(of_file);
             }
             let read: u64 = files().map(|file| file.rows_read).sum();
             let rejected: u64 = files().map(|file| file.rows_rejected).sum();
@@ -344,11 +343,7 @@ impl<'c> Check<'c> {
             );
             if let Some(recount) = self.tables.get(*dataset) {
                 for control in recount.controls(&counted) {
-                    again
-                        .0
-                        .entry(control.name)
-                        .or_default()
-                        .push((control.expected, Some(control.actual)));
+                    again.push(control.name, (control.expected, Some(control.actual)));
                 }
             }
             if *dataset == key.0 {
@@ -408,13 +403,12 @@ impl<'c> Check<'c> {
                     self.find(at, what, control.passed, holds);
                 }
             }
-            let counted = again.0.remove(name).unwrap_or_default();
+            let mut counted = again.0.remove(name).unwrap_or_default();
             if counted.len() != noted.len() {
                 self.checked.not_counted += noted.len() as u64;
                 continue;
             }
             self.checked.controls += noted.len() as u64;
-            let mut counted: Vec<Figures> = counted;
             counted.sort_by(|a, b| a.1.cmp(&b.1));
             noted.sort_by(|a, b| a.actual.cmp(&b.actual));
             for (control, (expected, actual)) in noted.into_iter().zip(counted) {
@@ -442,10 +436,11 @@ struct Again(BTreeMap<String, Vec<Figures>>);
 
 impl Again {
     fn note(&mut self, name: impl Into<String>, expected: Option<u64>, actual: Option<u64>) {
-        let figures = (
-            expected.map(|figure| figure.to_string()),
-            actual.map(|figure| figure.to_string()),
-        );
-        self.0.entry(name.into()).or_default().push(figures);
+        let text = |figure: Option<u64>| figure.map(|figure| figure.to_string());
+        self.push(name.into(), (text(expected), text(actual)));
+    }
+
+    fn push(&mut self, name: String, figures: Figures) {
+        self.0.entry(name).or_default().push(figures);
     }
 }

@@ -51,11 +51,7 @@ pub(super) fn revisions<'b>(
     for file in &books.files {
         let mut key = (file.dataset.clone(), file.batch_no.clone(), file.revision);
         match contracts.get(&file.dataset) {
-            Some(contract) => {
-                if let Some(parent) = &contract.parent {
-                    key.0.clone_from(&parent.dataset);
-                }
-            }
+            Some(contract) => contract.entered_under().clone_into(&mut key.0),
             // Its contract is gone, and with it who named its files.
             None if !revisions.contains_key(&key) => {
                 let named = books
