@@ -6,13 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::support::checkout::checkout;
 
 /// Room → rooms it may import, from the table in ARCHITECTURE.md.
 fn rule() -> BTreeMap<String, BTreeSet<String>> {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let text = fs::read_to_string(checkout("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let words = |cell: &str| -> BTreeSet<String> {
         cell.split('`')
             .skip(1)
@@ -103,7 +101,7 @@ fn imports(text: &str) -> BTreeSet<String> {
 #[test]
 fn rooms_import_only_what_the_architecture_allows() {
     let rule = rule();
-    let source = root().join("src");
+    let source = checkout("src");
     let mut broken = Vec::new();
     for path in rust_files(&source) {
         let relative = path.strip_prefix(&source).expect("below src");
@@ -137,8 +135,8 @@ fn rooms_import_only_what_the_architecture_allows() {
 
 #[test]
 fn unsafe_code_is_in_one_module() {
-    let allowed = root().join("src/scan/vector.rs");
-    let unsafe_files: Vec<PathBuf> = rust_files(&root().join("src"))
+    let allowed = checkout("src/scan/vector.rs");
+    let unsafe_files: Vec<PathBuf> = rust_files(&checkout("src"))
         .into_iter()
         .filter(|path| {
             fs::read_to_string(path)

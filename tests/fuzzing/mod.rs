@@ -17,11 +17,10 @@ mod timestamps;
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::Path,
     time::{Duration, Instant},
 };
 
-use crate::support::random::Random;
+use crate::support::{checkout::checkout, random::Random};
 
 /// Longest input made.
 const LONGEST: usize = 4096;
@@ -58,9 +57,7 @@ fn timestamps_keep_their_promises_on_any_input() {
 
 /// `REDLEDGER_FUZZ_SECONDS` says for how long inputs are made (1), `REDLEDGER_TEST_SEED` makes the same again.
 fn replay(target: &str, check: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
+    let corpus = checkout("fuzz/corpus").join(target);
     let mut paths: Vec<_> = fs::read_dir(corpus)
         .expect("a corpus")
         .map(|entry| entry.expect("an entry").path())

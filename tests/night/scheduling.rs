@@ -6,10 +6,10 @@ use clap::Parser as _;
 use redledger::{cli, error::ExitStatus};
 use saphyr::{LoadableYamlNode as _, Yaml};
 
+use crate::support::checkout::checkout;
+
 fn config(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("config")
-        .join(path)
+    checkout("config").join(path)
 }
 
 fn read(path: &str) -> String {

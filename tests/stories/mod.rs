@@ -18,7 +18,10 @@ use duckdb::{AccessMode, Config, Connection};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::server::{Reply, Request, Server};
+use crate::support::{
+    checkout::checkout,
+    server::{Reply, Request, Server},
+};
 
 /// Stands in queries of URLs; must never be seen again.
 const SECRET: &str = "SECRETSIGNATURE";
@@ -117,7 +120,7 @@ fn stories() -> Vec<PathBuf> {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+    checkout("fixtures")
 }
 
 fn name_of(folder: &Path) -> String {

@@ -1,6 +1,7 @@
 //! What integration tests share.
 
 pub(crate) mod certificate;
+pub(crate) mod checkout;
 pub(crate) mod pace;
 pub(crate) mod program;
 pub(crate) mod random;
