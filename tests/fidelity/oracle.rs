@@ -123,13 +123,17 @@ pub(super) fn judge(text: &[u8], delivered: &Delivered) -> Result<(), String> {
             (None, 0) => return Err(format!("line {number} is lost")),
             _ => return Err(format!("line {number} is counted twice")),
         }
-        // A record that is broken, alone or by what stands around it, is rejected line by line.
-        let next_is_rejected = delivered
-            .rejections
-            .iter()
-            .any(|(of, ..)| *of == number + 1);
+        // A record that is broken, alone or by what stands around it, is rejected line by line; the line behind
+        // it may be a row again.
+        let rejected_on = |number| {
+            let on_it = move |rejection: &&(u64, String, _)| rejection.0 == number;
+            delivered.rejections.iter().find(on_it)
+        };
+        let next_is_read = rejected_on(number + 1).is_some()
+            || rejected_on(number).is_some_and(|(_, code, _)| code == "invalid-quoting")
+                && delivered.rows.iter().any(|row| row.line == number + 1);
         line += match record {
-            Some(record) if row.is_some() || !next_is_rejected => record.lines,
+            Some(record) if row.is_some() || !next_is_read => record.lines,
             _ => 1,
         };
     }
