@@ -175,6 +175,9 @@ pub struct Rollback {
     /// Say what would be published, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What a child process is asked: whether this warehouse can be looked at and one survives it
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub look_at: Option<PathBuf>,
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,

@@ -22,7 +22,7 @@ mod status;
 mod verify;
 
 use crate::{
-    cli::{Cli, Command, Datasets, Global},
+    cli::{Cli, Command, Datasets, Global, Rollback},
     config::Config,
     contract::Contracts,
     error::{Error, ExitStatus, Result},
@@ -36,6 +36,14 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     // Contracts that are not in order are what this one is for.
     if let Command::Datasets(Datasets::Check { files }) = &cli.command {
         return datasets::check(&settings(&cli.global)?, files);
+    }
+    // It needs no settings, and must not fail by them.
+    if let Command::Rollback(Rollback {
+        look_at: Some(path),
+        ..
+    }) = &cli.command
+    {
+        return rollback::look_at(path);
     }
     let data_dir = cli.global.data_dir.clone();
     let settings_file = cli.global.config.clone();

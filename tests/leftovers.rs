@@ -75,10 +75,13 @@ fn sound() -> (Workspace, Vec<u8>) {
     (workspace, bytes)
 }
 
+/// Bytes before the first block of a warehouse.
+const HEADERS: usize = 3 * 4096;
+/// Bytes of a block.
+const BLOCK: usize = 256 << 10;
+
 /// Flips bits, cuts, overwrites: in the headers, where every bit counts, and in the blocks behind them.
 fn damage(sound: &[u8], random: &mut Random) -> (String, Vec<u8>) {
-    const HEADERS: usize = 3 * 4096;
-    const BLOCK: usize = 256 << 10;
     let mut bytes = sound.to_vec();
     let blocks = (bytes.len() - HEADERS) / BLOCK;
     let said = match random.below(6) {
@@ -162,6 +165,45 @@ fn a_damaged_warehouse_never_kills_the_process_and_is_left_untouched() {
         }
     }
     println!("{damages} damages, seed {seed}: {tally:?}");
+}
+
+#[test]
+fn rollback_works_beside_a_warehouse_that_ends_whoever_reads_it() {
+    let (workspace, sound) = sound();
+    let live = workspace.data().join("warehouse.duckdb");
+    let previous = workspace.data().join("warehouse.duckdb.previous");
+    let before = fs::read(&previous).expect("the warehouse before");
+    let mut deadly = 0;
+    for block in (HEADERS..sound.len()).step_by(BLOCK) {
+        let other = if block == HEADERS {
+            HEADERS + BLOCK
+        } else {
+            HEADERS
+        };
+        let mut damaged = sound.clone();
+        damaged.copy_within(other..other + BLOCK, block);
+        fs::write(&live, &damaged).expect("to write");
+        fs::write(&previous, &before).expect("to write");
+        let what = format!("the block at {other} copied over the one at {block}");
+        let kills = workspace.run(&["status"]).exit.is_none();
+        deadly += usize::from(kills);
+        let ran = workspace.run(&["rollback"]);
+        assert_eq!(ran.exit, Some(0), "{what}: {}", ran.stderr);
+        let says_so = ran.stdout.contains("can't be read");
+        assert!(says_so || !kills, "{what}: {}", ran.stdout);
+        assert!(fs::read(&live).is_ok_and(|now| now == before), "{what}");
+        assert!(
+            fs::read(&previous).is_ok_and(|now| now == damaged),
+            "{what}"
+        );
+        // And never the other way round.
+        let again = workspace.run(&["rollback"]);
+        assert!(again.exit == Some(2) || !kills, "{what}: {}", again.stderr);
+    }
+    assert!(
+        deadly > 0,
+        "no such block: the engine has learnt to check them"
+    );
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
+    env,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -50,11 +53,11 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         publish::finish_interrupted(&live)?;
     }
     check_no_wal(&live)?;
-    let Some(back) = contents(&previous)? else {
+    let Some(back) = survived(&previous)? else {
         return Err(nothing_kept(&previous));
     };
     // A warehouse that can't be read any more is a reason to roll back, not one against it.
-    let (undone, unreadable) = match contents(&live) {
+    let (undone, unreadable) = match survived(&live) {
         Ok(undone) => (undone, None),
         Err(error) => (None, Some(error)),
     };
@@ -75,6 +78,36 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         DoingFormat::Json => output::print_json(&report.json())?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
+pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
+    contents(path).map(|_| ExitStatus::Success)
+}
+
+/// What a warehouse holds; a child process has looked first, since a damaged file may make the engine crash.
+fn survived(path: &Path) -> Result<Option<Contents>> {
+    let looked = env::current_exe().and_then(|program| {
+        Command::new(program)
+            .args(["rollback", "--look-at"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+    let looked = looked.map_err(Error::io("have a child process look at", path))?;
+    // An error that it has met is met here again, and said.
+    match looked.signal() {
+        Some(signal) => Err(Error::Warehouse {
+            path: path.to_path_buf(),
+            message: format!("whoever reads it crashes (signal {signal}): it is damaged"),
+            hint: Some(
+                "restore it from a copy, or move it away and `redledger backfill '*'` from the archive".into(),
+            ),
+        }),
+        None => contents(path),
+    }
 }
 
 /// The newest run and the loaded batches; `None` when the file is not there or has no ledger.
