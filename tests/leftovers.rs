@@ -189,6 +189,8 @@ fn rollback_works_beside_a_warehouse_that_ends_whoever_reads_it() {
         deadly += usize::from(kills);
         let ran = workspace.run(&["rollback"]);
         assert_eq!(ran.exit, Some(0), "{what}: {}", ran.stderr);
+        let of_batches = ran.stdout.contains("loaded again");
+        assert!(!kills || !of_batches, "{what}: {}", ran.stdout);
         let says_so = ran.stdout.contains("can't be read");
         assert!(says_so || !kills, "{what}: {}", ran.stdout);
         assert!(fs::read(&live).is_ok_and(|now| now == before), "{what}");

@@ -64,7 +64,12 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
     if !arguments.dry_run {
         publish::put_back(&live)?;
     }
-    let undone = undone.map(|undone| undone.batches).unwrap_or_default();
+    let undone = match (undone, &unreadable) {
+        (Some(undone), _) => undone.batches,
+        (None, None) => BTreeSet::new(),
+        // Nobody knows what it held: nothing is said to have changed.
+        (None, Some(_)) => back.batches.clone(),
+    };
     let report = Report {
         dry_run: arguments.dry_run,
         warehouse: live,
