@@ -26,7 +26,7 @@ bench-serve *arguments:
 
 # Kill the program and fail its calls at every step of a reference run; needs strace, takes minutes
 crash:
-    cargo test --release --test main crash::every -- --ignored --nocapture --test-threads 1
+    cargo test --release --test main crash:: -- --ignored --nocapture --test-threads 1
 
 # Ten clients that ask all the time while fifty runs publish
 readers:

@@ -273,6 +273,11 @@ fn is_damage(error: &duckdb::Error) -> bool {
     text.contains("Corrupt database file") || text.contains("Could not read enough bytes")
 }
 
+/// Whether the engine could not write for want of room; it hands on what the system says, as text.
+fn is_full_disk(error: &duckdb::Error) -> bool {
+    error.to_string().contains("No space left on device")
+}
+
 impl Error {
     /// An [`Error::Io`] for `action` on `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
@@ -353,6 +358,10 @@ impl Error {
             Self::Database { source, .. } if is_damage(source) => {
                 Some("the file is damaged: see `redledger rollback`, or restore it from a copy")
             }
+            Self::Database { source, .. } if is_full_disk(source) => Some(
+                "make room there (a run needs once the size of the warehouse and what it adds), then run again; a \
+                 warehouse that is replaced, as by default, is as it was",
+            ),
             Self::Io { .. } | Self::Database { .. } => None,
         }
     }

@@ -1,8 +1,8 @@
 //! What dead processes have left, and warehouses that are damaged.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use crate::support::{program::Workspace, random::Random};
+use crate::support::{program::Workspace, random::Random, small_disk::SmallDisk};
 
 const HEADER: &str = "accountId,type,cardNegative,budgetNegative,currency,statTime";
 
@@ -212,17 +212,10 @@ fn rollback_works_beside_a_warehouse_that_ends_whoever_reads_it() {
 fn a_copy_that_has_no_room_is_refused_before_it_is_begun() {
     let (workspace, sound) = sound();
     let small = workspace.path().join("small");
-    fs::create_dir(&small).expect("a folder");
     let room = sound.len() + sound.len() / 2;
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", &format!("size={room}"), "tmpfs"])
-        .arg(&small)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !mounted {
-        println!("skipped: a small filesystem can't be mounted here");
+    let Some(disk) = SmallDisk::mount(&small, room as u64) else {
         return;
-    }
+    };
     let live = small.join("warehouse.duckdb");
     fs::write(&live, &sound).expect("to write");
     let small_dir = small.display().to_string();
@@ -236,8 +229,7 @@ fn a_copy_that_has_no_room_is_refused_before_it_is_begun() {
     ]);
     let after = fs::read(&live);
     let next = small.join("warehouse.duckdb.next").exists();
-    let unmounted = Command::new("umount").arg(&small).status();
-    assert!(unmounted.is_ok_and(|status| status.success()), "umount");
+    drop(disk);
     assert_eq!(ran.exit, Some(2), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("missing") && ran.stderr.contains("hint: "),

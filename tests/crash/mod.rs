@@ -4,6 +4,7 @@
 //! A sample runs with the other tests, everything with `just crash`.
 
 mod locks;
+mod room;
 mod strace;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};

@@ -7,3 +7,4 @@ pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod receiver;
 pub(crate) mod server;
+pub(crate) mod small_disk;
