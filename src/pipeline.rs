@@ -1,36 +1,33 @@
 //! The order of the stages: the only room that knows it.
 //!
-//! One batch is one transaction. The async half (see `feed`) opens files and sends chunks; this thread
+//! One batch is one transaction. The async half (see `headed_file` and `feed`) opens files and sends chunks; this thread
 //! runs the `INSERT` that takes them off the channel, then checks keys and controls, writes the ledger and
 //! commits (see `loading`). Whatever fails rolls everything back; why it failed is then written in a second
 //! transaction.
 
 mod attempt;
+mod batch_source;
 mod feed;
+mod headed_file;
 mod loading;
 mod progress;
 mod tally;
+mod verdict;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use duckdb::InterruptHandle;
 
-use self::{
-    attempt::{Attempt, Verdict},
-    feed::Feeding,
-    loading::Loading,
-};
+use self::{attempt::Attempt, feed::Feeding, loading::Loading, verdict::Verdict};
 pub use self::{
-    feed::{ArchivedFile, FileSource},
+    batch_source::{ArchivedFile, BatchContent, BatchSource, FileSource, Replay},
     progress::Progress,
 };
 use crate::{
-    archive::{Archive, DeliveryOutcome, NamedBy},
-    batch_no::BatchNo,
+    archive::{Archive, DeliveryOutcome},
     config::Config,
-    contract::{Contract, Contracts},
+    contract::Contracts,
     error::{Error, ExitStatus, FailedState, FetchKind, Result},
-    hook::{self, ListRow},
     ledger::{self, Difference, State},
     load::Warehouse,
     source::Fetcher,
@@ -40,97 +37,6 @@ use crate::{
 
 /// How often a statement that is to end is told again: between two statements nobody hears it.
 const INTERRUPT_AGAIN: Duration = Duration::from_millis(20);
-
-/// What is to be loaded.
-#[derive(Debug, Clone)]
-pub struct BatchSource {
-    /// Its number.
-    pub batch_no: BatchNo,
-    /// Its dataset, if the command line or the configuration says; else the columns decide.
-    pub dataset: Option<Arc<Contract>>,
-    /// Where it was announced.
-    pub origin: String,
-    /// Epoch milliseconds.
-    pub announced_at: Option<i64>,
-    /// Rows announced.
-    pub total: Option<u64>,
-    /// The rows or where they are.
-    pub content: BatchContent,
-    /// Pages not announced yet, in words.
-    pub missing: Option<String>,
-    /// Fewer rows than `total` mean waiting.
-    pub pages_incomplete: bool,
-    /// For the ledger.
-    pub notes: Vec<String>,
-    /// Ignored keys of the announcement.
-    pub unknown_keys: u64,
-    /// Set when it was delivered before and comes from an archive.
-    pub replay: Option<Replay>,
-}
-
-/// A delivery that is loaded again from an archive.
-#[derive(Debug, Clone)]
-pub struct Replay {
-    /// The revision it was.
-    pub revision: i32,
-    /// The files that its rows name.
-    pub named: Arc<HashMap<NamedBy, Arc<ArchivedFile>>>,
-    /// Whether the archive is another data directory's.
-    pub foreign: bool,
-}
-
-/// Rows, or where they are.
-#[derive(Debug, Clone)]
-pub enum BatchContent {
-    /// Files, in order.
-    Files(Vec<FileSource>),
-    /// An inline list.
-    Rows(Arc<Vec<ListRow>>),
-}
-
-impl BatchSource {
-    /// What is wrong with its archived files, if anything: a damaged file fails in many ways, most of which
-    /// look like the provider's fault.
-    fn damage(&self) -> Option<Error> {
-        let own = match &self.content {
-            BatchContent::Files(files) => files.as_slice(),
-            BatchContent::Rows(_) => &[],
-        };
-        let own = own.iter().filter_map(|file| match file {
-            FileSource::Archived(archived) => Some(archived),
-            FileSource::Url(_) | FileSource::Path(_) => None,
-        });
-        let named = self.replay.iter().flat_map(|replay| replay.named.values());
-        own.chain(named)
-            .find_map(|archived| archived.archive.check(&archived.file).err())
-    }
-
-    /// An announced batch of `dataset` (or of the one its columns fit).
-    #[must_use]
-    pub fn announced(batch: hook::Batch, dataset: Option<Arc<Contract>>) -> (Self, Vec<String>) {
-        let columns = batch.columns();
-        let content = match batch.content {
-            hook::Content::Files(urls) => {
-                BatchContent::Files(urls.into_iter().map(FileSource::Url).collect())
-            }
-            hook::Content::Rows(rows) => BatchContent::Rows(Arc::new(rows)),
-        };
-        let source = Self {
-            batch_no: batch.batch_no,
-            dataset,
-            origin: batch.origin,
-            announced_at: batch.announced_at,
-            total: batch.total,
-            content,
-            missing: batch.missing,
-            pages_incomplete: batch.pages_incomplete,
-            notes: batch.notes,
-            unknown_keys: batch.unknown_keys,
-            replay: None,
-        };
-        (source, columns)
-    }
-}
 
 /// What has become of a batch.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
@@ -11,11 +11,13 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::{
+    batch_source::{ArchivedFile, FileSource},
+    headed_file::HeadedFile,
     progress::Progress,
-    tally::{Tally, Tap},
+    tally::Tally,
 };
 use crate::{
-    archive::{Archive, DeliveredFile, NamedBy, differs},
+    archive::{Archive, NamedBy, differs},
     batch_no::BatchNo,
     config::DownloadConfig,
     contract::{Contract, Layout},
@@ -25,41 +27,9 @@ use crate::{
     reader::{Chunk, Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{Fetcher, Opened, Proof, Wholeness, charset, open_file},
-    source_url::{SourceUrl, redacted},
+    source::{Fetcher, Proof, open_file},
+    source_url::redacted,
 };
-
-/// Where a file is.
-#[derive(Debug, Clone)]
-pub enum FileSource {
-    /// Announced, or named on the command line as a URL.
-    Url(SourceUrl),
-    /// Named on the command line.
-    Path(PathBuf),
-    /// Delivered before, and kept.
-    Archived(Arc<ArchivedFile>),
-}
-
-/// A file in an archive.
-#[derive(Debug)]
-pub struct ArchivedFile {
-    /// The archive.
-    pub archive: Archive,
-    /// As it was delivered.
-    pub file: DeliveredFile,
-}
-
-impl FileSource {
-    /// For messages and the ledger; without secrets.
-    #[must_use]
-    pub fn origin(&self) -> String {
-        match self {
-            Self::Url(url) => url.to_string(),
-            Self::Path(path) => path.display().to_string(),
-            Self::Archived(archived) => archived.file.url.clone(),
-        }
-    }
-}
 
 /// What all files of a batch are read with.
 #[derive(Clone)]
@@ -69,27 +39,6 @@ pub(super) struct Feeding {
     pub(super) fetcher: Fetcher,
     pub(super) download: Arc<DownloadConfig>,
     pub(super) progress: Arc<Progress>,
-}
-
-/// A file whose header has been read.
-pub(super) struct HeadedFile {
-    origin: String,
-    etag: Option<String>,
-    content_type: Option<String>,
-    last_modified: Option<String>,
-    wholeness: Wholeness,
-    tally: Tally,
-    reader: RecordReader<Tap>,
-}
-
-impl HeadedFile {
-    pub(super) fn header(&self) -> &Header {
-        self.reader.header()
-    }
-
-    pub(super) fn origin(&self) -> &str {
-        &self.origin
-    }
 }
 
 /// A file to be read.
@@ -133,81 +82,6 @@ pub(super) struct FedFile {
 }
 
 impl Feeding {
-    /// Opens a file and reads its header.
-    pub(super) async fn head(
-        &self,
-        source: &FileSource,
-        contract: Option<&Contract>,
-    ) -> Result<HeadedFile> {
-        let opened = match source {
-            FileSource::Url(url) => self.fetcher.open(url).await?,
-            FileSource::Path(path) => open_file(path).await?,
-            FileSource::Archived(archived) => {
-                let DeliveredFile {
-                    url,
-                    etag,
-                    content_type,
-                    last_modified,
-                    bytes,
-                    ..
-                } = archived.file.clone();
-                Opened {
-                    origin: url,
-                    etag,
-                    content_type,
-                    last_modified,
-                    length: Some(bytes),
-                    ..open_file(&archived.archive.path_of(&archived.file)).await?
-                }
-            }
-        };
-        let Opened {
-            origin,
-            etag,
-            content_type,
-            last_modified,
-            length,
-            body,
-            wholeness,
-        } = opened;
-        if let Some(length) = length {
-            self.progress
-                .expected_bytes
-                .fetch_add(length, Ordering::Relaxed);
-        }
-        let tally = Tally::new(self.archive_for(source));
-        let tap = Tap {
-            body,
-            tally: tally.clone(),
-            progress: Arc::clone(&self.progress),
-        };
-        let options = ReaderOptions {
-            origin: origin.clone(),
-            delimiter: contract.map_or(b',', |contract| contract.csv.delimiter),
-            encoding: contract.and_then(|contract| contract.csv.encoding),
-            charset: content_type.as_deref().and_then(charset),
-            max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
-        };
-        let reader = RecordReader::open(tap, options).await?;
-        Ok(HeadedFile {
-            origin,
-            etag,
-            content_type,
-            last_modified,
-            wholeness,
-            tally,
-            reader,
-        })
-    }
-
-    /// Where a file is to be kept; not twice in one archive.
-    fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
-        self.archive.as_ref().filter(|own| match source {
-            FileSource::Archived(archived) => archived.archive != **own,
-            FileSource::Url(_) | FileSource::Path(_) => true,
-        })
-    }
-
     /// Feeds all jobs, `concurrency` at once; the first failure ends all.
     pub(super) async fn feed(
         self,

@@ -6,8 +6,10 @@ use tokio::sync::mpsc;
 
 use super::{
     BatchContent, BatchSource, FileSource, Pipeline,
-    attempt::{Attempt, Verdict},
-    feed::{FedFile, HeadedFile, InlineList, Job},
+    attempt::Attempt,
+    feed::{FedFile, InlineList, Job},
+    headed_file::HeadedFile,
+    verdict::Verdict,
 };
 use crate::{
     archive::NamedBy,

@@ -1,0 +1,114 @@
+//! A file is opened and its header read: the dataset may hang on it.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    batch_source::FileSource,
+    feed::Feeding,
+    tally::{Tally, Tap},
+};
+use crate::{
+    archive::{Archive, DeliveredFile},
+    contract::Contract,
+    error::Result,
+    reader::{Header, ReaderOptions, RecordReader},
+    source::{Opened, Wholeness, charset, open_file},
+};
+
+/// A file whose header has been read.
+pub(super) struct HeadedFile {
+    pub(super) origin: String,
+    pub(super) etag: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) last_modified: Option<String>,
+    pub(super) wholeness: Wholeness,
+    pub(super) tally: Tally,
+    pub(super) reader: RecordReader<Tap>,
+}
+
+impl HeadedFile {
+    pub(super) fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl Feeding {
+    /// Opens a file and reads its header.
+    pub(super) async fn head(
+        &self,
+        source: &FileSource,
+        contract: Option<&Contract>,
+    ) -> Result<HeadedFile> {
+        let opened = match source {
+            FileSource::Url(url) => self.fetcher.open(url).await?,
+            FileSource::Path(path) => open_file(path).await?,
+            FileSource::Archived(archived) => {
+                let DeliveredFile {
+                    url,
+                    etag,
+                    content_type,
+                    last_modified,
+                    bytes,
+                    ..
+                } = archived.file.clone();
+                Opened {
+                    origin: url,
+                    etag,
+                    content_type,
+                    last_modified,
+                    length: Some(bytes),
+                    ..open_file(&archived.archive.path_of(&archived.file)).await?
+                }
+            }
+        };
+        let Opened {
+            origin,
+            etag,
+            content_type,
+            last_modified,
+            length,
+            body,
+            wholeness,
+        } = opened;
+        if let Some(length) = length {
+            self.progress
+                .expected_bytes
+                .fetch_add(length, Ordering::Relaxed);
+        }
+        let tally = Tally::new(self.archive_for(source));
+        let tap = Tap {
+            body,
+            tally: tally.clone(),
+            progress: Arc::clone(&self.progress),
+        };
+        let options = ReaderOptions {
+            origin: origin.clone(),
+            delimiter: contract.map_or(b',', |contract| contract.csv.delimiter),
+            encoding: contract.and_then(|contract| contract.csv.encoding),
+            charset: content_type.as_deref().and_then(charset),
+            max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
+        };
+        let reader = RecordReader::open(tap, options).await?;
+        Ok(HeadedFile {
+            origin,
+            etag,
+            content_type,
+            last_modified,
+            wholeness,
+            tally,
+            reader,
+        })
+    }
+
+    /// Where a file is to be kept; not twice in one archive.
+    fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
+        self.archive.as_ref().filter(|own| match source {
+            FileSource::Archived(archived) => archived.archive != **own,
+            FileSource::Url(_) | FileSource::Path(_) => true,
+        })
+    }
+}
