@@ -3,6 +3,8 @@
 //! `config/redledger.toml` documents every key and holds the defaults. Unknown keys are errors, wherever
 //! they come from. No secret is ever a setting: settings name the variable or the file that holds it.
 
+mod quantities;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -11,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::quantities::duration;
+pub use self::quantities::{ByteSize, Interval, Rate};
 use crate::{
     error::{Error, Result},
     toml_file,
@@ -329,119 +333,6 @@ impl Default for ProviderConfig {
             hook: String::new(),
             first_page: 1,
         }
-    }
-}
-
-/// A number of bytes, written `"512MB"`, `"16MiB"` or as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
-
-/// Bytes a second, written `"1KB/s"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(pub u64);
-
-/// The time from one batch to the next, written `"1d"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Interval(#[serde(with = "duration")] pub Duration);
-
-impl std::fmt::Display for Interval {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", humantime::format_duration(self.0))
-    }
-}
-
-impl std::fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", exact_size(self.0))
-    }
-}
-
-impl std::fmt::Display for Rate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/s", exact_size(self.0))
-    }
-}
-
-/// The shortest spelling that means exactly so many bytes.
-fn exact_size(bytes: u64) -> String {
-    for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB")] {
-        if bytes >= unit && bytes.is_multiple_of(unit) {
-            return format!("{}{name}", bytes / unit);
-        }
-    }
-    format!("{bytes}B")
-}
-
-impl Serialize for ByteSize {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Serialize for Rate {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let size: SizeText = Deserialize::deserialize(deserializer)?;
-        size.bytes().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let size = match SizeText::deserialize(deserializer)? {
-            SizeText::Text(text) => SizeText::Text(text.trim().trim_end_matches("/s").to_owned()),
-            number @ SizeText::Number(_) => number,
-        };
-        size.bytes().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a size such as \"512MB\"")]
-enum SizeText {
-    Number(u64),
-    Text(String),
-}
-
-impl SizeText {
-    fn bytes(self) -> Result<u64, String> {
-        match self {
-            Self::Number(bytes) => Ok(bytes),
-            Self::Text(text) => text
-                .parse::<bytesize::ByteSize>()
-                .map(|size| size.as_u64())
-                .map_err(|_| format!("`{text}` is not a size such as \"512MB\"")),
-        }
-    }
-}
-
-mod duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*value))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(|_| {
-            D::Error::custom(format!(
-                "`{text}` is not a duration such as \"500ms\", \"30s\" or \"15m\""
-            ))
-        })
     }
 }
 
