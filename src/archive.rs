@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base16ct::lower::encode_string;
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
@@ -244,7 +245,7 @@ fn hash_of(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<String> {
     loop {
         let read = decoder.read(&mut piece)?;
         if read == 0 {
-            return Ok(hex(&hasher.finalize()));
+            return Ok(encode_string(&hasher.finalize()));
         }
         hasher.update(&piece[..read]);
         each(&piece[..read]);
@@ -263,21 +264,9 @@ pub fn content_hash<'h>(hashes: impl IntoIterator<Item = &'h str>) -> String {
                 all.update(hash.as_bytes());
                 all.update(b"\n");
             }
-            hex(&all.finalize())
+            encode_string(&all.finalize())
         }
     }
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// The folders in a folder, by name; none when it is not there.

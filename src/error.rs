@@ -343,7 +343,9 @@ impl Error {
             | Self::Announcement { hint, .. }
             | Self::File { hint, .. }
             | Self::Warehouse { hint, .. } => hint.as_deref(),
-            Self::Locked { .. } => Some("wait for it, or raise --lock-wait"),
+            Self::Locked { .. } => Some(
+                "try again when it has ended; commands that load wait for it, with --lock-wait longer",
+            ),
             Self::NoLocks { .. } => Some(
                 "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",
             ),

@@ -250,14 +250,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The first 128 bits of the content's SHA-256: enough to tell deliveries apart.
 fn hash_of(body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(body)
-        .iter()
-        .take(16)
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    base16ct::lower::encode_string(&Sha256::digest(body)[..16])
 }
 
 #[cfg(test)]

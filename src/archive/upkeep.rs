@@ -221,7 +221,7 @@ mod tests {
                 .expect("to write");
             let hash = {
                 use sha2::Digest as _;
-                super::super::hex(&sha2::Sha256::digest(content.as_bytes()))
+                base16ct::lower::encode_string(&sha2::Sha256::digest(content.as_bytes()))
             };
             let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
             let delivery = Delivery {

@@ -246,7 +246,7 @@ fn read(
             let spool = spool.into_temp_path();
             let path = spool.to_path_buf();
             spools.push(spool);
-            Ok(Given::File(FileSource::Path(path)))
+            Ok(Given::File(FileSource::Stdin(path)))
         }
         Named::Stdin => {
             let bytes = session.wait_for(|| {

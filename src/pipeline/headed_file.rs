@@ -46,6 +46,10 @@ impl Feeding {
         let opened = match source {
             FileSource::Url(url) => self.fetcher.open(url).await?,
             FileSource::Path(path) => open_file(path).await?,
+            FileSource::Stdin(path) => Opened {
+                origin: source.origin(),
+                ..open_file(path).await?
+            },
             FileSource::Archived(archived) => {
                 let DeliveredFile {
                     url,
@@ -108,7 +112,7 @@ impl Feeding {
     fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
         self.archive.as_ref().filter(|own| match source {
             FileSource::Archived(archived) => archived.archive != **own,
-            FileSource::Url(_) | FileSource::Path(_) => true,
+            FileSource::Url(_) | FileSource::Path(_) | FileSource::Stdin(_) => true,
         })
     }
 }

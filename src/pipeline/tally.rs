@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
+use base16ct::lower::encode_string;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::progress::Progress;
 use crate::{
-    archive::{Archive, ArchiveWriter, hex},
+    archive::{Archive, ArchiveWriter},
     batch_no::BatchNo,
     error::{Error, FetchError, FetchKind, Result},
     source::BodyStream,
@@ -61,7 +62,7 @@ impl Tally {
         extension: &str,
     ) -> Result<(u64, String, Option<String>)> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hash = hex(&counted.hasher.finalize_reset());
+        let hash = encode_string(&counted.hasher.finalize_reset());
         let kept = counted.kept.take();
         let path = kept
             .map(|kept| kept.finish(dataset, batch_no, &hash, extension))

@@ -288,12 +288,7 @@ fn presigned(method: &str, port: u16, path: &str, at: SystemTime, seconds: u64) 
     );
     let request =
         format!("{method}\n{path}\n{query}\nhost:127.0.0.1:{port}\n\nhost\nUNSIGNED-PAYLOAD");
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = base16ct::lower::encode_string;
     let text = format!(
         "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
         hex(&Sha256::digest(request.as_bytes()))

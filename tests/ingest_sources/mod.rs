@@ -126,6 +126,18 @@ fn a_csv_is_taken_from_standard_input() {
     ];
     ingest(folder.path(), &arguments, &csv()).assert(0, &[("STDIN_2", "loaded")]);
     ingest(folder.path(), &arguments, &csv()).assert(0, &[("STDIN_2", "unchanged")]);
+    let ledger = duckdb::Connection::open(folder.path().join("data/warehouse.duckdb"));
+    let url: String = ledger
+        .and_then(|ledger| ledger.query_row("SELECT url FROM redledger.file", [], |row| row.get(0)))
+        .expect("a file");
+    assert_eq!(url, "standard input");
+    let page = ingest(folder.path(), &arguments, "<html>no</html>\n");
+    page.assert(1, &[("STDIN_2", "failed")]);
+    let message = page.report["batches"][0]["message"].as_str();
+    assert!(
+        message.is_some_and(|said| said.starts_with("standard input")),
+        "{message:?}"
+    );
 }
 
 #[test]
