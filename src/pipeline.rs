@@ -186,14 +186,17 @@ impl<'a> Pipeline<'a> {
             let file = self.runtime.block_on(self.stop.unless(head))?;
             if attempt.dataset.is_none() {
                 let header = file.header();
-                let contract =
+                let detected =
                     self.contracts
                         .detect_split(file.origin(), &header.cells, |delimiter| {
                             header.split(delimiter)
-                        })?;
+                        });
+                let contract = detected.map_err(|error| file.header_fault().unwrap_or(error))?;
                 attempt.dataset = Some(Arc::clone(contract));
-                // Another delimiter or encoding than the defaults: read the header again as it says.
-                if contract.csv.delimiter == b',' && contract.csv.encoding.is_none() {
+                // Another delimiter or encoding than the defaults, or quotes that speak for another: read the
+                // header again as the contract says.
+                let is_read = contract.csv.delimiter == b',' && contract.csv.encoding.is_none();
+                if is_read && file.header_fault().is_none() {
                     headed = Some(file);
                 }
             } else {

@@ -39,8 +39,8 @@ const MAX_COLUMNS: usize = 4096;
 pub struct ReaderOptions {
     /// For messages: the file or URL, without secrets.
     pub origin: String,
-    /// Between cells.
-    pub delimiter: u8,
+    /// Between cells; `None` while that is not known: the header is then split at `,`, whatever its quotes say.
+    pub delimiter: Option<u8>,
     /// The contract's encoding.
     pub encoding: Option<&'static encoding_rs::Encoding>,
     /// The charset of the response.
@@ -81,6 +81,9 @@ pub struct RecordReader<S> {
     record: ByteRecord,
     options: ReaderOptions,
     header: Header,
+    /// What its quotes say against `,` when nobody knows the delimiter.
+    header_fault: Option<String>,
+    delimiter: u8,
     /// The header's cells as delivered: a record equal to them is `repeated-header`.
     header_cells: ByteRecord,
     /// 1-based physical line at which the next byte stands.
@@ -103,10 +106,11 @@ where
     pub async fn open(body: S, options: ReaderOptions) -> Result<Self> {
         let decoder = Decoder::new(options.encoding, options.charset.as_deref());
         let window = Window::new(body, decoder, options.max_record);
+        let delimiter = options.delimiter.unwrap_or(b',');
         let csv = AsyncReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
-            .delimiter(options.delimiter)
+            .delimiter(delimiter)
             .buffer_capacity(CSV_BUFFER)
             .create_reader(window);
         let mut reader = Self {
@@ -117,6 +121,8 @@ where
                 cells: Vec::new(),
                 raw: String::new(),
             },
+            header_fault: None,
+            delimiter,
             header_cells: ByteRecord::new(),
             line: 1,
             after_cr: false,
@@ -131,6 +137,13 @@ where
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// What is wrong with the header if it is `,` that stands between its cells, which nobody has said.
+    #[must_use]
+    pub fn header_fault(&self) -> Option<Error> {
+        let message = self.header_fault.as_deref()?;
+        Some(self.file_error(message, None))
     }
 
     /// The name of the encoding that was used (WHATWG).
@@ -172,8 +185,11 @@ where
             }
             _ => {}
         }
-        if let Some(fault) = quoting::fault(&raw, self.options.delimiter) {
-            return Err(self.file_error(&format!("the header row: {}", fault.message), None));
+        if let Some(fault) = quoting::fault(&raw, self.delimiter) {
+            self.header_fault = Some(format!("the header row: {}", fault.message));
+        }
+        if let (Some(_), Some(error)) = (self.options.delimiter, self.header_fault()) {
+            return Err(error);
         }
         if self.record.len() > MAX_COLUMNS {
             return Err(self.file_error(
@@ -234,7 +250,7 @@ where
             let byte_offset = window.base() + start as u64;
 
             let fault = if quoted {
-                quoting::fault(raw, self.options.delimiter)
+                quoting::fault(raw, self.delimiter)
             } else {
                 None
             };

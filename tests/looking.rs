@@ -526,7 +526,17 @@ fn datasets_infer_finds_the_delimiter_and_names_what_cannot_be_read() {
     );
     desk.write("proposal.toml", &[&proposal]);
     desk.shown(&["datasets", "check", "proposal.toml"]);
+    desk.write("quoted.csv", &[r#""id";"note""#, r#""1";"a;b""#]);
+    let quoted = desk.shown(&["datasets", "infer", "quoted.csv", "--name", "notes"]);
+    assert!(
+        quoted.contains("delimiter = \";\"") && quoted.contains("\"note\""),
+        "{quoted}"
+    );
 
+    desk.write("stray.csv", &["id,no\"te", "1,a"]);
+    let (status, stdout, stderr) = desk.run(&["datasets", "infer", "stray.csv"]);
+    assert_eq!((status, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("the header row: "), "{stderr}");
     for arguments in [
         &["absent.csv"][..],
         &["semicolons.csv", "--name", "No Name"],

@@ -42,7 +42,7 @@ pub(crate) fn check(input: &[u8]) {
     let is_limited = settings / 16 % 2 == 0;
     let options = ReaderOptions {
         origin: "x.csv".into(),
-        delimiter,
+        delimiter: Some(delimiter),
         encoding: [Some(UTF_8), None, Some(GB18030), Some(UTF_16LE)][usize::from(settings / 4 % 4)],
         charset: None,
         max_record: if is_limited { 64 } else { 1 << 20 },

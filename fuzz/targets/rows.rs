@@ -111,7 +111,7 @@ fn read(
         .collect();
     let options = ReaderOptions {
         origin: "x.csv".into(),
-        delimiter: b',',
+        delimiter: Some(b','),
         encoding: Some(encoding_rs::UTF_8),
         charset: None,
         max_record: 1 << 20,

@@ -203,7 +203,7 @@ impl Feeding {
         let opened = open_file(path).await?;
         let options = ReaderOptions {
             origin: opened.origin,
-            delimiter: contract.csv.delimiter,
+            delimiter: Some(contract.csv.delimiter),
             encoding: encoding_rs::Encoding::for_label(encoding.as_bytes()),
             charset: None,
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     archive::{Archive, DeliveredFile},
     contract::Contract,
-    error::Result,
+    error::{Error, Result},
     reader::{Header, ReaderOptions, RecordReader},
     source::{Opened, Wholeness, charset, open_file},
 };
@@ -29,6 +29,11 @@ pub(super) struct HeadedFile {
 impl HeadedFile {
     pub(super) fn header(&self) -> &Header {
         self.reader.header()
+    }
+
+    /// What is wrong with the header if no contract says otherwise.
+    pub(super) fn header_fault(&self) -> Option<Error> {
+        self.reader.header_fault()
     }
 
     pub(super) fn origin(&self) -> &str {
@@ -91,7 +96,7 @@ impl Feeding {
         };
         let options = ReaderOptions {
             origin: origin.clone(),
-            delimiter: contract.map_or(b',', |contract| contract.csv.delimiter),
+            delimiter: contract.map(|contract| contract.csv.delimiter),
             encoding: contract.and_then(|contract| contract.csv.encoding),
             charset: content_type.as_deref().and_then(charset),
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),

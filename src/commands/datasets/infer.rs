@@ -66,7 +66,11 @@ fn name_of(file: &Path) -> Result<Identifier> {
         })
 }
 
-async fn open(file: &Path, delimiter: u8, max_record: usize) -> Result<RecordReader<BodyStream>> {
+async fn open(
+    file: &Path,
+    delimiter: Option<u8>,
+    max_record: usize,
+) -> Result<RecordReader<BodyStream>> {
     let opened = open_file(file).await?;
     let options = ReaderOptions {
         origin: opened.origin,
@@ -80,7 +84,7 @@ async fn open(file: &Path, delimiter: u8, max_record: usize) -> Result<RecordRea
 
 async fn read(file: &Path, max_record: usize) -> Result<Sample> {
     let mut delimiter = b',';
-    let mut reader = open(file, delimiter, max_record).await?;
+    let mut reader = open(file, None, max_record).await?;
     let header = reader.header();
     if header.cells.len() == 1
         && let Some(other) = b";\t|"
@@ -88,7 +92,9 @@ async fn read(file: &Path, max_record: usize) -> Result<Sample> {
             .find(|other| header.raw.as_bytes().contains(*other))
     {
         delimiter = *other;
-        reader = open(file, delimiter, max_record).await?;
+        reader = open(file, Some(delimiter), max_record).await?;
+    } else if let Some(error) = reader.header_fault() {
+        return Err(error);
     }
     let header = reader.header().cells.clone();
     let most = (MOST_DISTINCT_TOGETHER / header.len().max(1)).min(MOST_DISTINCT);
