@@ -130,6 +130,13 @@ impl Archive {
         write().map_err(Error::io("write down what was delivered in", &path))
     }
 
+    /// Whether what was delivered for a revision is written down, and can be read.
+    #[must_use]
+    pub fn has_record(&self, dataset: &str, batch_no: &BatchNo, revision: i32) -> bool {
+        let deliveries = self.deliveries(dataset, batch_no);
+        deliveries.is_ok_and(|of_batch| of_batch.iter().any(|one| one.revision == revision))
+    }
+
     /// The batches of which something is kept, by dataset and number.
     ///
     /// # Errors

@@ -247,15 +247,21 @@ impl<'a> Pipeline<'a> {
         match &result {
             Ok(Verdict::Loaded) => {
                 // Before the commit: a batch that is loaded can always be loaded again.
-                self.keep(source, columns, attempt, DeliveryOutcome::Loaded)?;
+                let revision = attempt.standing.next_revision;
+                self.keep(source, columns, attempt, revision, DeliveryOutcome::Loaded)?;
                 transaction.commit()?;
+            }
+            Ok(Verdict::Unchanged) => {
+                transaction.rollback();
+                self.keep_what_is_missing(source, columns, attempt)?;
             }
             Ok(Verdict::NotLoaded {
                 state: FailedState::Failed,
                 ..
             }) => {
                 transaction.rollback();
-                self.keep(source, columns, attempt, DeliveryOutcome::Failed)?;
+                let revision = attempt.standing.next_revision;
+                self.keep(source, columns, attempt, revision, DeliveryOutcome::Failed)?;
             }
             _ => transaction.rollback(),
         }
@@ -291,16 +297,37 @@ impl<'a> Pipeline<'a> {
         source: &BatchSource,
         columns: &[String],
         attempt: &mut Attempt,
+        revision: i32,
         outcome: DeliveryOutcome,
     ) -> Result<()> {
         let is_there = source.replay.as_ref().is_some_and(|replay| !replay.foreign);
         let Some(archive) = self.feeding.archive.as_ref().filter(|_| !is_there) else {
             return Ok(());
         };
-        match attempt.take_delivery(source, columns, outcome) {
+        match attempt.take_delivery(source, columns, revision, outcome) {
             Some(delivery) => archive.record(&delivery),
             None => Ok(()),
         }
+    }
+
+    /// What is loaded was delivered again: somebody may have lost what the archive knew of it.
+    fn keep_what_is_missing(
+        &self,
+        source: &BatchSource,
+        columns: &[String],
+        attempt: &mut Attempt,
+    ) -> Result<()> {
+        let (Some(archive), Some(contract), Some(revision)) = (
+            &self.feeding.archive,
+            &attempt.dataset,
+            attempt.loaded_revision_again(),
+        ) else {
+            return Ok(());
+        };
+        if archive.has_record(contract.name.as_str(), &source.batch_no, revision) {
+            return Ok(());
+        }
+        self.keep(source, columns, attempt, revision, DeliveryOutcome::Loaded)
     }
 
     /// Writes down what the transaction could not, and says how it went.

@@ -367,6 +367,28 @@ async fn a_damaged_file_of_the_archive_is_fetched_again() {
     workspace.verify();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_archive_has_forgotten_is_written_down_again() {
+    let server = Server::start(|_| Reply::new(200, repayments(&[1]))).await;
+    let workspace = Workspace::new();
+    let hook =
+        serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/rows.csv")});
+    workspace.receive("1.json", &hook.to_string());
+    assert_eq!(workspace.run(&["run"]).exit, Some(0));
+    let document = kept(&workspace, "account_repayment/B1", ".json");
+    // Half of it is as good as nothing.
+    for lose in [fs::remove_file, |document: &PathBuf| {
+        fs::write(document, "{\"format\"")
+    }] {
+        lose(&document).expect("lost");
+        let (ran, _) = verify(&workspace, &[]);
+        assert_eq!(ran.exit, Some(1));
+        let ran = workspace.run(&["backfill", "B1", "--refetch"]);
+        assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+        workspace.verify();
+    }
+}
+
 #[test]
 fn a_contract_that_has_changed_since_the_load_is_no_difference() {
     let workspace = Workspace::new();

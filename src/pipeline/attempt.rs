@@ -204,11 +204,18 @@ impl Attempt {
             .collect()
     }
 
-    /// What the archive writes down, once; `None` when not every file is kept.
+    /// The revision that is loaded, if this is its content to the byte.
+    pub(super) fn loaded_revision_again(&self) -> Option<i32> {
+        let (revision, hash) = self.standing.loaded.as_ref()?;
+        (*hash == self.content_hash()).then_some(*revision)
+    }
+
+    /// What the archive writes down of a revision, once; `None` when not every file is kept.
     pub(super) fn take_delivery(
         &mut self,
         source: &BatchSource,
         columns: &[String],
+        revision: i32,
         outcome: DeliveryOutcome,
     ) -> Option<Delivery> {
         let contract = self.dataset.as_ref()?;
@@ -216,7 +223,7 @@ impl Attempt {
             format: Format,
             dataset: contract.name.to_string(),
             batch_no: source.batch_no.clone(),
-            revision: self.standing.next_revision,
+            revision,
             outcome,
             origin: source.origin.clone(),
             announced_at_ms: source.announced_at,

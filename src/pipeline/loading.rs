@@ -100,13 +100,7 @@ impl Loading<'_> {
         }
         attempt.note_figures();
 
-        let hash = attempt.content_hash();
-        if attempt
-            .standing
-            .loaded
-            .as_ref()
-            .is_some_and(|(_, loaded)| *loaded == hash)
-        {
+        if attempt.loaded_revision_again().is_some() {
             return Ok(Verdict::Unchanged);
         }
         if attempt.standing.loaded.is_some() {
