@@ -400,10 +400,15 @@ impl Config {
         (!self.datasets_dir.as_os_str().is_empty()).then_some(self.datasets_dir.as_path())
     }
 
-    /// The file that analysts open.
+    /// The file that analysts open; where it is a link, the file that this leads to: that one is replaced.
     #[must_use]
     pub fn warehouse_path(&self) -> PathBuf {
-        self.data_dir.join("warehouse.duckdb")
+        let path = self.data_dir.join("warehouse.duckdb");
+        match path.is_symlink() {
+            // One that leads nowhere is refused by whoever opens it.
+            true => path.canonicalize().unwrap_or(path),
+            false => path,
+        }
     }
 
     /// Where delivered files are kept.

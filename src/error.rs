@@ -344,7 +344,7 @@ impl Error {
             | Self::File { hint, .. }
             | Self::Warehouse { hint, .. } => hint.as_deref(),
             Self::Locked { .. } => Some(
-                "try again when it has ended; commands that load wait for it, with --lock-wait longer",
+                "try again when it has ended (commands that load wait for --lock-wait); clients should open the warehouse to read only",
             ),
             Self::NoLocks { .. } => Some(
                 "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",

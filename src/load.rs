@@ -49,7 +49,7 @@ impl Warehouse {
                 .enable_external_access(false)?;
             Connection::open_with_flags(path, settings)
         };
-        Self::of(open().map_err(|error| refused(path, &error))?, config)
+        Self::of(path, open().map_err(|error| refused(path, &error))?, config)
     }
 
     /// The same for a file that nobody else knows, and that is thrown away unless everything goes well up to
@@ -76,11 +76,11 @@ impl Warehouse {
             connection.execute_batch(&attach)?;
             Ok(connection)
         };
-        Self::of(open().map_err(|error| refused(path, &error))?, config)
+        Self::of(path, open().map_err(|error| refused(path, &error))?, config)
     }
 
-    fn of(connection: Connection, config: &LoadConfig) -> Result<Self> {
-        ledger::create(&connection)?;
+    fn of(path: &Path, connection: Connection, config: &LoadConfig) -> Result<Self> {
+        ledger::create(&connection, path)?;
         let scans = ScanRegistry::register(&connection)?;
         Ok(Self {
             connection,

@@ -24,7 +24,7 @@ use crate::{
     config::{WarehouseConfig, WarehouseMode},
     error::{Error, Result},
     stop::Stop,
-    warehouse_file::{beside, check_magic, check_no_wal},
+    warehouse_file::{self, beside, check_magic, check_no_wal},
 };
 
 /// A warehouse being written, beside the one that is read.
@@ -46,7 +46,7 @@ impl Staging {
     /// somebody's unfinished work; [`Error::Io`] when it can't be copied; [`Error::Stopped`].
     pub fn prepare(live: &Path, config: &WarehouseConfig, stop: &Stop) -> Result<Self> {
         finish_interrupted(live)?;
-        let exists = live.try_exists().map_err(Error::io("look for", live))?;
+        let exists = warehouse_file::exists(live)?;
         if exists {
             check_magic(live)?;
         }

@@ -3,11 +3,41 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use crate::error::{Error, Result};
+
+/// Whether there is a file.
+///
+/// # Errors
+/// [`Error::Warehouse`] for something else under its name, such as a link that leads nowhere (to a disk that is not
+/// mounted, say); [`Error::Io`] when it can't be looked for.
+pub(crate) fn exists(path: &Path) -> Result<bool> {
+    let wrong = |message: &str, hint: &str| {
+        Err(Error::Warehouse {
+            path: path.to_path_buf(),
+            message: message.into(),
+            hint: Some(hint.into()),
+        })
+    };
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => wrong(
+            "it is no file; it was left untouched",
+            "move it away, or name another folder with --data-dir",
+        ),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("look for", path)(error))
+        }
+        Err(_) if path.is_symlink() => wrong(
+            "it is a link to what is not there",
+            "mount the disk that it leads to, or remove the link",
+        ),
+        Err(_) => Ok(false),
+    }
+}
 
 /// A file that is no DuckDB database is never handed to DuckDB.
 ///

@@ -182,6 +182,22 @@ fn a_broken_previous_warehouse_is_never_published() {
 }
 
 #[test]
+fn a_rollback_that_was_cut_off_is_finished_and_not_undone() {
+    let workspace = two_runs();
+    // As it is between the second and the third step: published, and the other one without its name.
+    let other = workspace.data().join("warehouse.duckdb.previous.new");
+    fs::hard_link(live(&workspace), &other).expect("a link");
+    fs::rename(previous(&workspace), live(&workspace)).expect("renamed");
+    let (ran, report) = rollback(&workspace, &[]);
+    assert_eq!(ran.exit, Some(3), "{}", ran.stderr);
+    assert_eq!(report["interrupted"], true, "{report}");
+    assert_eq!(amounts(&workspace), ["OLD-1.0000"]);
+    let (ran, _) = rollback(&workspace, &[]);
+    assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+    assert_eq!(amounts(&workspace), ["OLD-2.0000"]);
+}
+
+#[test]
 fn rollback_waits_for_the_lock() {
     let workspace = two_runs();
     let lock = fs::File::open(workspace.data().join("lock")).expect("the lock");

@@ -98,7 +98,7 @@ fn a_stop_in_the_middle_of_a_download_keeps_the_batches_before_it() {
     );
     assert_eq!(
         workspace.query("SELECT exit_code || ': ' || outcome FROM redledger.run"),
-        ["3: stopped by SIGTERM, 1 loaded, 2 left for the next run"]
+        ["3: stopped by SIGTERM, 1 loaded, 2 left to load"]
     );
     assert_eq!(workspace.leftovers(), Vec::<std::path::PathBuf>::new());
     // The lock is free, and what was left is loaded.
@@ -253,36 +253,38 @@ fn a_stop_while_waiting_for_the_lock_ends_the_wait() {
 }
 
 #[test]
-fn a_stop_while_standard_input_stays_open_ends_the_wait() {
-    let workspace = Workspace::new();
-    let temporary = workspace.path().join("tmp");
-    std::fs::create_dir(&temporary).expect("a folder");
-    let mut command = workspace.command(env!("CARGO_BIN_EXE_redledger"));
-    let child = command
-        .args(["ingest", "-", "--batch-no", "B1", "--format", "json"])
-        .env("TMPDIR", &temporary)
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let spooled = || std::fs::read_dir(&temporary).is_ok_and(|mut folder| folder.next().is_some());
-    wait_until("standard input is read", spooled);
-    let ran = stop(child, Signal::TERM);
-    assert_eq!(ran.exit, Some(3), "{}", ran.stderr);
-    assert_eq!(
-        report(&ran)["not_tried"],
-        serde_json::json!(["standard input"])
-    );
-    assert!(!spooled(), "the spooled input is left");
+fn a_stop_while_standard_input_or_a_pipe_stays_open_ends_the_wait() {
+    for (source, name) in [("-", "standard input"), ("/dev/stdin", "/dev/stdin")] {
+        let workspace = Workspace::new();
+        let temporary = workspace.path().join("tmp");
+        std::fs::create_dir(&temporary).expect("a folder");
+        let mut command = workspace.command(env!("CARGO_BIN_EXE_redledger"));
+        let child = command
+            .args(["ingest", source, "--batch-no", "B1", "--format", "json"])
+            .env("TMPDIR", &temporary)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let spooled =
+            || std::fs::read_dir(&temporary).is_ok_and(|mut folder| folder.next().is_some());
+        wait_until("the pipe is read", spooled);
+        let ran = stop(child, Signal::TERM);
+        assert_eq!(ran.exit, Some(3), "{}", ran.stderr);
+        assert_eq!(report(&ran)["not_tried"], serde_json::json!([name]));
+        assert!(!spooled(), "the spooled input is left");
+    }
 }
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
     let workspace = Workspace::new();
-    let fifo = workspace.path().join("fifo.json");
+    let folder = workspace.data().join("inbox");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let fifo = folder.join("1.json");
     let made = Command::new("mkfifo").arg(&fifo).status();
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
     // Opening it takes as long as nobody writes.
-    let mut child = workspace.start(&["ingest", "fifo.json", "-v"]);
+    let mut child = workspace.start(&["run", "-v"]);
     let status_file = format!("/proc/{}/status", child.id());
     wait_until("the program listens for signals", || {
         std::fs::read_to_string(&status_file).is_ok_and(|text| {

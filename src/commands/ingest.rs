@@ -234,19 +234,12 @@ fn read(
             session.fetch_announcement(&url)?,
         )),
         Named::Stdin if is_csv => {
-            // Spooled: a file can be read again where a pipe can't.
-            let spool =
-                tempfile::NamedTempFile::new().map_err(Error::io("make a temporary file", "-"))?;
-            let mut into = spool.reopen().map_err(Error::io("open", spool.path()))?;
-            session.wait_for(move || {
-                std::io::copy(&mut std::io::stdin().lock(), &mut into)
-                    .and_then(|_| into.flush())
-                    .map_err(Error::io("read", "standard input"))
-            })?;
-            let spool = spool.into_temp_path();
-            let path = spool.to_path_buf();
-            spools.push(spool);
-            Ok(Given::File(FileSource::Stdin(path)))
+            let origin = "standard input";
+            let spool = spooled(session, origin, || Ok(std::io::stdin()), spools)?;
+            Ok(Given::File(FileSource::Spooled {
+                spool,
+                origin: origin.into(),
+            }))
         }
         Named::Stdin => {
             let bytes = session.wait_for(|| {
@@ -260,38 +253,73 @@ fn read(
             Ok(Given::Announcement("standard input".into(), bytes))
         }
         Named::Path(path) => {
-            let looks_like_json = starts_like_json(&path)?;
+            let origin = path.display().to_string();
+            // Such as `<(zcat rows.csv.gz)`: it can be read but once.
+            let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+            let copy = match is_pipe {
+                true => {
+                    let pipe = path.clone();
+                    let spool = spooled(session, &origin, move || fs::File::open(pipe), spools)?;
+                    Some(spool)
+                }
+                false => None,
+            };
+            let readable = copy.as_deref().unwrap_or(&path);
+            let looks_like_json = starts_like_json(readable)?;
             if is_csv && looks_like_json {
                 return Err(Error::Usage {
                     message: format!(
-                        "{} looks like an announcement, and --batch-no goes with CSV files",
-                        path.display()
+                        "{origin} looks like an announcement, and --batch-no goes with CSV files"
                     ),
                     hint: Some("leave out --batch-no: the announcement has its own".into()),
                 });
             }
-            let is_json = path
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
             if is_csv {
-                return Ok(Given::File(FileSource::Path(path)));
+                return Ok(Given::File(match copy {
+                    Some(spool) => FileSource::Spooled { spool, origin },
+                    None => FileSource::Path(path),
+                }));
             }
-            let is_csv = path
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-            if is_csv || !(is_json || looks_like_json) {
+            let has_extension = |wanted: &str| {
+                path.extension()
+                    .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+            };
+            if has_extension("csv") || !(has_extension("json") || looks_like_json) {
                 return Err(Error::Usage {
-                    message: format!("{} is no announcement (JSON)", path.display()),
+                    message: format!("{origin} is no announcement (JSON)"),
                     hint: Some(
                         "to load a CSV give --batch-no, and --dataset unless its columns tell"
                             .into(),
                     ),
                 });
             }
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            Ok(Given::Announcement(path.display().to_string(), bytes))
+            let bytes = fs::read(readable).map_err(Error::io("read", &path))?;
+            Ok(Given::Announcement(origin, bytes))
         }
     }
+}
+
+/// Copies what can be read but once to a file, which can be read again; a signal ends the wait for it.
+fn spooled<R: std::io::Read>(
+    session: &LoadSession<'_>,
+    origin: &str,
+    open: impl FnOnce() -> std::io::Result<R> + Send + 'static,
+    spools: &mut Vec<TempPath>,
+) -> Result<PathBuf> {
+    let spool =
+        tempfile::NamedTempFile::new().map_err(Error::io("make a temporary file", origin))?;
+    let mut into = spool.reopen().map_err(Error::io("open", spool.path()))?;
+    let from = origin.to_owned();
+    session.wait_for(move || {
+        open()
+            .and_then(|mut input| std::io::copy(&mut input, &mut into))
+            .and_then(|_| into.flush())
+            .map_err(Error::io("read", from))
+    })?;
+    let spool = spool.into_temp_path();
+    let path = spool.to_path_buf();
+    spools.push(spool);
+    Ok(path)
 }
 
 fn starts_like_json(path: &Path) -> Result<bool> {

@@ -61,7 +61,7 @@ impl Report<'_> {
             parts.push(output::counted(self.errors.len() as u64, "error"));
         }
         if left > 0 {
-            parts.push(format!("{left} left for the next run"));
+            parts.push(format!("{left} left to load"));
         }
         let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
         if rejected > 0 {

@@ -49,8 +49,9 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
             lock => Some(lock?),
         }
     };
-    if !arguments.dry_run {
-        publish::finish_interrupted(&live)?;
+    if !arguments.dry_run && publish::finish_interrupted(&live)? {
+        // It may have been a rollback: another one would undo it.
+        return interrupted(&live, arguments.doing.format);
     }
     check_no_wal(&live)?;
     let Some(back) = survived(&previous)? else {
@@ -83,6 +84,29 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         DoingFormat::Json => output::print_json(&report.json())?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Somebody else's replacement was cut off, and has been finished now.
+fn interrupted(live: &Path, format: DoingFormat) -> Result<ExitStatus> {
+    let exit = ExitStatus::Incomplete;
+    match format {
+        DoingFormat::Text => {
+            say!(
+                "An earlier run or rollback was cut off when it had just published {}; that is finished now, and \
+                 nothing else was done.",
+                live.display()
+            );
+            say!(
+                "  hint: see `redledger status`; if that is not what you want, roll back once more"
+            );
+        }
+        DoingFormat::Json => output::print_json(&json!({
+            "exit_code": exit.code(),
+            "warehouse": live.display().to_string(),
+            "interrupted": true,
+        }))?,
+    }
+    Ok(exit)
 }
 
 /// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
@@ -170,7 +194,7 @@ impl Report {
         }
         if !self.withdrawn.is_empty() {
             say!(
-                "  hint: a run does not load withdrawn batches again by itself; announce them again, or roll back once more to undo this"
+                "  hint: a run does not load withdrawn batches again by itself; `redledger backfill BATCH` does, from the archive, and rolling back once more undoes all of this"
             );
         }
         let run = self.back.run.as_ref().map_or_else(
@@ -198,6 +222,7 @@ impl Report {
         json!({
             "exit_code": ExitStatus::Success.code(),
             "dry_run": self.dry_run,
+            "interrupted": false,
             "warehouse": self.warehouse.display().to_string(),
             "published": {
                 "run": self.back.run,

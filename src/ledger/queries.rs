@@ -13,7 +13,7 @@ use duckdb::{
 use super::{BatchEntry, Control, Difference, FileEntry, State};
 use crate::{
     error::{Error, Result},
-    warehouse_file::{check_magic, check_no_wal, refused},
+    warehouse_file::{self, check_magic, check_no_wal, refused},
 };
 
 /// A row of `redledger.batch` as it stands.
@@ -90,7 +90,7 @@ impl FromSql for State {
 /// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or has a `.wal` beside
 /// it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
-    if !path.try_exists().map_err(Error::io("look for", path))? {
+    if !warehouse_file::exists(path)? {
         return Ok(None);
     }
     check_magic(path)?;
@@ -108,7 +108,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
         if error.to_string().contains("Could not set lock") {
             Error::Locked {
                 path: path.to_path_buf(),
-                holder: "a process that writes to it".into(),
+                holder: "a process that has it open to write".into(),
             }
         } else {
             refused(path, &error)

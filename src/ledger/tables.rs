@@ -1,5 +1,7 @@
 //! The ledger's tables and what their columns mean.
 
+use std::path::Path;
+
 use duckdb::Connection;
 
 use super::quoted;
@@ -187,20 +189,30 @@ const TABLES: &[TableText] = &[
     ),
 ];
 
-/// Creates what is missing of the ledger.
+/// Creates what is missing of the ledger in the database at `path`.
 ///
 /// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn create(connection: &Connection) -> Result<()> {
-    let there: i64 = connection
+/// [`Error::Warehouse`] for somebody else's database, which has tables but no ledger; [`Error::Database`] if the
+/// engine fails.
+pub fn create(connection: &Connection, path: &Path) -> Result<()> {
+    let (there, others): (usize, usize) = connection
         .query_row(
-            "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'redledger'",
+            "SELECT count(*) FILTER (schema_name = 'redledger'), count(*) FILTER (schema_name <> 'redledger') \
+             FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal",
             [],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(Error::database("look at the ledger"))?;
-    if there as usize == TABLES.len() {
+    if there == TABLES.len() {
         return Ok(());
+    }
+    if there == 0 && others > 0 {
+        return Err(Error::Warehouse {
+            path: path.to_path_buf(),
+            message: "this is somebody else's DuckDB database: it has tables, but no ledger; it was left untouched"
+                .into(),
+            hint: Some("move it away, or name another folder with --data-dir".into()),
+        });
     }
     let mut sql = String::from("BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;");
     for (table, comment, columns) in TABLES {

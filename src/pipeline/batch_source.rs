@@ -68,7 +68,7 @@ impl BatchSource {
         };
         let own = own.iter().filter_map(|file| match file {
             FileSource::Archived(archived) => Some(archived),
-            FileSource::Url(_) | FileSource::Path(_) | FileSource::Stdin(_) => None,
+            FileSource::Url(_) | FileSource::Path(_) | FileSource::Spooled { .. } => None,
         });
         let named = self.replay.iter().flat_map(|replay| replay.named.values());
         own.chain(named)
@@ -109,8 +109,13 @@ pub enum FileSource {
     Url(SourceUrl),
     /// Named on the command line.
     Path(PathBuf),
-    /// Standard input, spooled to this file.
-    Stdin(PathBuf),
+    /// What can be read but once, such as standard input, and was copied to a file.
+    Spooled {
+        /// The copy.
+        spool: PathBuf,
+        /// What it is a copy of.
+        origin: String,
+    },
     /// Delivered before, and kept.
     Archived(Arc<ArchivedFile>),
 }
@@ -131,7 +136,7 @@ impl FileSource {
         match self {
             Self::Url(url) => url.to_string(),
             Self::Path(path) => path.display().to_string(),
-            Self::Stdin(_) => "standard input".into(),
+            Self::Spooled { origin, .. } => origin.clone(),
             Self::Archived(archived) => archived.file.url.clone(),
         }
     }

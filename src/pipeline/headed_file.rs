@@ -51,9 +51,9 @@ impl Feeding {
         let opened = match source {
             FileSource::Url(url) => self.fetcher.open(url).await?,
             FileSource::Path(path) => open_file(path).await?,
-            FileSource::Stdin(path) => Opened {
-                origin: source.origin(),
-                ..open_file(path).await?
+            FileSource::Spooled { spool, origin } => Opened {
+                origin: origin.clone(),
+                ..open_file(spool).await?
             },
             FileSource::Archived(archived) => {
                 let DeliveredFile {
@@ -117,7 +117,7 @@ impl Feeding {
     fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
         self.archive.as_ref().filter(|own| match source {
             FileSource::Archived(archived) => archived.archive != **own,
-            FileSource::Url(_) | FileSource::Path(_) | FileSource::Stdin(_) => true,
+            FileSource::Url(_) | FileSource::Path(_) | FileSource::Spooled { .. } => true,
         })
     }
 }

@@ -36,22 +36,25 @@ pub fn put_back(live: &Path) -> Result<()> {
     replace(live, &previous_of(live), true)
 }
 
-/// Does what a crash has left undone while the live file was replaced; the caller holds the lock.
+/// Does what a crash has left undone while the live file was replaced; the caller holds the lock. Returns whether
+/// it had been replaced.
 ///
 /// # Errors
 /// [`Error::Io`] when the operating system refuses.
-pub fn finish_interrupted(live: &Path) -> Result<()> {
+pub fn finish_interrupted(live: &Path) -> Result<bool> {
     let kept = beside(live, ".previous.new");
     let Some(kept_file) = identity(&kept)? else {
-        return Ok(());
+        return Ok(false);
     };
     tracing::warn!(path = %kept.display(), "finishing what an earlier run left");
     if identity(live)? == Some(kept_file) {
-        return fs::remove_file(&kept).map_err(Error::io("remove", &kept));
+        fs::remove_file(&kept).map_err(Error::io("remove", &kept))?;
+        return Ok(false);
     }
     let previous = previous_of(live);
     fs::rename(&kept, &previous).map_err(Error::io("rename over", &previous))?;
-    sync_folder_of(live)
+    sync_folder_of(live)?;
+    Ok(true)
 }
 
 /// Puts `by` in the live file's place, durably; the file that was there becomes the previous one.
@@ -65,7 +68,8 @@ pub(super) fn replace(live: &Path, by: &Path, keep: bool) -> Result<()> {
     renamed?;
     if keep {
         let previous = previous_of(live);
-        fs::rename(&kept, &previous).map_err(Error::io("rename over", &previous))?;
+        let action = "keep the warehouse that was replaced (the other one is published) as";
+        fs::rename(&kept, &previous).map_err(Error::io(action, &previous))?;
     }
     sync_folder_of(live)
 }

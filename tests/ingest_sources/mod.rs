@@ -141,6 +141,14 @@ fn a_csv_is_taken_from_standard_input() {
 }
 
 #[test]
+fn a_pipe_with_a_path_is_read_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["/dev/stdin", "--batch-no", "PIPE_1"];
+    ingest(folder.path(), &arguments, &csv()).assert(0, &[("PIPE_1", "loaded")]);
+    ingest(folder.path(), &["/dev/stdin"], &hook("PIPE_2")).assert(0, &[("PIPE_2", "loaded")]);
+}
+
+#[test]
 fn a_csv_from_standard_input_leaves_no_temporary_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let temporary = folder.path().join("tmp");
@@ -272,6 +280,70 @@ fn a_wal_beside_the_warehouse_is_refused_and_left_alone() {
     assert!(ran.stderr.contains(".wal"), "{}", ran.stderr);
     assert!(std::fs::read(&warehouse).is_ok_and(|after| after == before));
     assert!(folder.path().join("data/warehouse.duckdb.wal").exists());
+}
+
+#[test]
+fn a_warehouse_that_is_a_link_is_replaced_where_it_leads_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "one.json", &hook("ONE"));
+    write(folder.path(), "two.json", &hook("TWO"));
+    std::fs::create_dir(folder.path().join("shared")).expect("a folder");
+    std::fs::create_dir(folder.path().join("data")).expect("a folder");
+    let link = folder.path().join("data/warehouse.duckdb");
+    std::os::unix::fs::symlink("../shared/w.duckdb", &link).expect("a link");
+    let ran = ingest(folder.path(), &["one.json"], "");
+    ran.assert(2, &[]);
+    assert!(
+        ran.stderr.contains("a link to what is not there"),
+        "{}",
+        ran.stderr
+    );
+
+    std::fs::remove_file(&link).expect("removed");
+    ingest(folder.path(), &["one.json"], "").assert(0, &[("ONE", "loaded")]);
+    std::fs::rename(&link, folder.path().join("shared/w.duckdb")).expect("moved");
+    std::os::unix::fs::symlink("../shared/w.duckdb", &link).expect("a link");
+    ingest(folder.path(), &["two.json"], "").assert(0, &[("TWO", "loaded")]);
+    assert!(link.is_symlink() && folder.path().join("shared/w.duckdb.previous").exists());
+    for (command, batches) in [("verify", 2), ("rollback", 2), ("verify", 1)] {
+        let ran = Command::new(env!("CARGO_BIN_EXE_redledger"))
+            .current_dir(folder.path())
+            .arg(command)
+            .output()
+            .expect("the program runs");
+        assert!(ran.status.success(), "{command}: {ran:?}");
+        let shown = String::from_utf8_lossy(&ran.stdout);
+        let revisions = format!(" {batches} revision");
+        assert!(
+            command == "rollback" || shown.contains(&revisions),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn somebody_elses_database_is_left_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "hook.json", &hook("ONE"));
+    std::fs::create_dir(folder.path().join("data")).expect("a folder");
+    let path = folder.path().join("data/warehouse.duckdb");
+    let theirs = duckdb::Connection::open(&path).expect("a database");
+    theirs
+        .execute_batch("CREATE TABLE mine (a INTEGER)")
+        .expect("a table");
+    drop(theirs);
+    let before = std::fs::read(&path).expect("the file");
+    for mode in ["replace", "in-place"] {
+        let settings = format!("[warehouse]\nmode = \"{mode}\"\n");
+        write(folder.path(), "redledger.toml", &settings);
+        let ran = ingest(folder.path(), &["hook.json"], "");
+        ran.assert(2, &[]);
+        assert!(ran.stderr.contains("somebody else's"), "{}", ran.stderr);
+        assert!(
+            std::fs::read(&path).is_ok_and(|after| after == before),
+            "{mode}"
+        );
+    }
 }
 
 #[test]

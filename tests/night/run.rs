@@ -251,7 +251,7 @@ fn a_run_with_limits_says_what_it_leaves_and_that_it_is_incomplete() {
     let ran = limited(&["--max-batches", "2"]);
     assert_eq!(ran.exit, Some(3));
     assert_eq!(outcomes(&ran), ["A loaded", "B loaded"]);
-    assert_eq!(report(&ran)["summary"], "2 loaded, 1 left for the next run");
+    assert_eq!(report(&ran)["summary"], "2 loaded, 1 left to load");
     assert_eq!(names(&workspace, "inbox").len(), 1);
 
     let ran = limited(&["--max-batches", "2", "--deadline", "1h"]);
