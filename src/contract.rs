@@ -234,6 +234,8 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// The files' encoding; `None` finds out (see the reader).
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Every file ends with a line break: one that does not was cut, perhaps inside its last cell.
+    pub ends_with_line_break: bool,
 }
 
 /// A sum that must hold in every row, such as `a + b = c`.

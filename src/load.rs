@@ -14,7 +14,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Counted, HOOK_TOTAL, LINE_TOTAL, RowOrigin, Totals, accounted},
+    controls::{Counted, HOOK_TOTAL, LINE_TOTAL, RowOrigin, Totals, accounted, is_sum},
     keys::Repeated,
     recount::{Recount, limit, recount},
 };

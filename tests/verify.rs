@@ -92,6 +92,27 @@ async fn every_damage_of_the_warehouse_is_found_and_where() {
             "account_negative B1 r2 control `sum of card_negative`: -10.5000, -11.5000",
         ),
         (
+            "ALTER TABLE account_negative DROP card_negative",
+            "account_negative B2 r1 control `sum of card_negative`: tables with such an amount: 1, 0",
+        ),
+        (
+            "ALTER TABLE account_negative ALTER card_negative TYPE DOUBLE",
+            "account_negative B1 r2 control `sum of card_negative`: tables with such an amount: 1, 0",
+        ),
+        (
+            "DELETE FROM redledger.control WHERE batch_no = 'B1' AND name = 'sum of card_negative'; \
+             UPDATE account_negative SET card_negative = card_negative - 1 WHERE batch_no = 'B1' AND line = 2",
+            "account_negative B1 r2 control `sum of card_negative` is missing: null, -11.5000",
+        ),
+        (
+            "UPDATE redledger.batch SET rows_expected = 999 WHERE batch_no = 'B3' AND revision = 2",
+            "account_negative_bill B3 r2 rows expected: 999, 3",
+        ),
+        (
+            "UPDATE redledger.batch SET rows_loaded = -rows_loaded WHERE batch_no = 'B4'",
+            "account_repayment B4 r1 rows loaded, by file: 18446744073709551615, 3",
+        ),
+        (
             "UPDATE account_repayment SET card_settle_amount = card_settle_amount + 1 WHERE line = 1",
             "account_repayment B4 r1 control `rows that break: card: settled + unpaid = negative`: 0, 1",
         ),
@@ -283,7 +304,7 @@ async fn every_damage_of_the_archive_is_found_and_files_that_retention_removed_a
     assert_eq!(ran.exit, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(
         ran.stdout
-            .contains("5 files that the ledger names: removed by retention"),
+            .contains("5 files that the ledger names: no longer kept"),
         "{}",
         ran.stdout
     );

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{Archive, Delivery, content_hash, entries, folders, hash_of};
+use super::{Archive, Delivery, DeliveryOutcome, content_hash, entries, folders, hash_of};
 use crate::{batch_no::BatchNo, error::Result};
 
 /// What a check of the archive has found.
@@ -25,6 +25,8 @@ pub struct Verified {
     /// The content that was delivered for each dataset, batch and revision, as it is written down: the hash that a
     /// batch is known by.
     pub delivered: HashMap<(String, String, i32), String>,
+    /// Those of them that were loaded.
+    pub loaded: HashSet<(String, String, i32)>,
 }
 
 /// A kept file that is not as it was.
@@ -102,6 +104,9 @@ impl Archive {
                 delivery.revision,
             );
             let hashes = delivery.files.iter().map(|file| file.content_hash.as_str());
+            if delivery.outcome == DeliveryOutcome::Loaded {
+                verified.loaded.insert(of.clone());
+            }
             verified.delivered.insert(of, content_hash(hashes));
         }
         Ok(verified)

@@ -251,8 +251,14 @@ impl Report {
                 );
                 if kept.removed > 0 {
                     say!(
-                        "{} that the ledger names: removed by retention",
+                        "{} that the ledger names: no longer kept (retention removes them)",
                         counted(kept.removed, "file")
+                    );
+                }
+                if kept.unknown > 0 {
+                    say!(
+                        "{} of the archive: not in this warehouse; withdrawn by a rollback, or lost: `redledger backfill BATCH` loads them",
+                        counted(kept.unknown, "loaded revision")
                     );
                 }
                 if kept.never > 0 {
@@ -289,8 +295,9 @@ fn hints(context: &Context, findings: &[&Finding]) {
     if any(Place::Warehouse) {
         eprintln!(
             "hint: the file was changed by something else than redledger. If that was after the last run, \
-             `redledger rollback` publishes the warehouse before it; else move {} away and load everything again \
-             from the archive with `redledger backfill '*'`",
+             `redledger rollback` publishes the warehouse before it, without the batches of that run \
+             (`redledger backfill BATCH` loads them again); else move {} away and load everything again from the \
+             archive with `redledger backfill '*'`",
             warehouse.display()
         );
     }

@@ -49,6 +49,8 @@ enum ShareOrCount {
 struct CsvDeclaration {
     delimiter: Option<Spanned<String>>,
     encoding: Option<Spanned<String>>,
+    #[serde(default)]
+    ends_with_line_break: bool,
 }
 
 #[derive(Deserialize)]
@@ -276,6 +278,7 @@ fn csv_of(place: &Place<'_>, declared: &CsvDeclaration) -> Result<CsvFormat> {
     Ok(CsvFormat {
         delimiter,
         encoding,
+        ends_with_line_break: declared.ends_with_line_break,
     })
 }
 

@@ -34,6 +34,18 @@ impl Contract {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
+        if let [only] = header
+            && self.field_for_header(only).is_none()
+            && let Some(other) = only.chars().find(|c| matches!(c, ',' | ';' | '\t' | '|'))
+        {
+            return Err(refuse(
+                format!("the header is one column, `{only}`"),
+                Some(format!(
+                    "if its columns are separated by {other:?}, say so in the contract of `{}`: [csv] delimiter",
+                    self.name
+                )),
+            ));
+        }
         let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
         let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
         for (column, cell) in header.iter().enumerate() {

@@ -453,8 +453,10 @@ fn matching<'a>(
     (sql, parameters)
 }
 
+/// A negative count, which nobody writes here, is as many as can be: it must not pass for a right one.
 pub(super) fn count(row: &Row<'_>, index: usize) -> duckdb::Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(index)?.map(i64::unsigned_abs))
+    let count = row.get::<_, Option<i64>>(index)?;
+    Ok(count.map(|count| u64::try_from(count).unwrap_or(u64::MAX)))
 }
 
 pub(super) fn text(row: &Row<'_>, index: usize) -> duckdb::Result<String> {

@@ -33,6 +33,18 @@ pub fn accounted(dataset: &str) -> String {
     format!("{dataset}: read = loaded + rejected")
 }
 
+/// The control with the sum of an amount.
+fn sum_of(column: &str) -> String {
+    format!("sum of {column}")
+}
+
+/// Whether a control is the sum of a column that the table has had as an amount.
+#[must_use]
+pub fn is_sum(control: &str) -> bool {
+    let column = control.strip_prefix("sum of ");
+    column.is_some_and(|column| Identifier::new(column).is_ok())
+}
+
 const MINOR_UNITS: &str = "no more decimals than the currency has";
 /// Most digits of an amount whose sum is noted: ten thousand million of them don't leave 38 digits.
 const SUMMED_PRECISION: u8 = 28;
@@ -170,9 +182,7 @@ impl RowChecks {
         let sums = contract.fields.iter().filter_map(|field| match field.kind {
             FieldType::Decimal {
                 precision, scale, ..
-            } if precision <= SUMMED_PRECISION && has(&field.column) => {
-                Some((field.column.clone(), scale))
-            }
+            } if precision <= SUMMED_PRECISION => Some((field.column.clone(), scale)),
             _ => None,
         });
         Self {
@@ -181,6 +191,23 @@ impl RowChecks {
             finer: FinerAmounts::of(contract).filter(|finer| finer.columns().all(has)),
             names_files,
         }
+    }
+
+    /// Whatever a contract says of them, the amounts that a table has are summed: its columns with their SQL types.
+    pub(super) fn summing(mut self, columns: &HashMap<String, String>) -> Self {
+        let mut sums: Vec<(Identifier, u8)> = columns
+            .iter()
+            .filter_map(|(column, kind)| {
+                let bounds = kind.strip_prefix("DECIMAL(")?.strip_suffix(')')?;
+                let (precision, scale) = bounds.split_once(',')?;
+                let is_summed = precision.parse::<u8>().ok()? <= SUMMED_PRECISION;
+                let column = Identifier::new(column).ok().filter(|_| is_summed)?;
+                Some((column, scale.parse().ok()?))
+            })
+            .collect();
+        sums.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+        self.sums = sums;
+        self
     }
 
     /// The row controls, as the ledger has them.
@@ -195,7 +222,7 @@ impl RowChecks {
             .chain(finer)
             .map(|(name, broken)| rows_that_break(name, broken))
             .chain(sums.map(|((column, scale), sum)| Control {
-                name: format!("sum of {column}"),
+                name: sum_of(column.as_str()),
                 expected: None,
                 actual: decimal(sum, *scale),
                 passed: true,

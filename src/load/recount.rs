@@ -59,7 +59,7 @@ pub fn recount(
     child: Option<&Contract>,
     batches: Option<&[&str]>,
 ) -> Result<Option<Recount>> {
-    let there = tables::existing(connection, table)?;
+    let mut there = tables::existing(connection, table)?;
     if there.is_empty() {
         return Ok(None);
     }
@@ -71,7 +71,13 @@ pub fn recount(
                 && there.contains_key(column.as_str())
         })
     });
-    let checks = checks.unwrap_or_default();
+    // What a row takes over is no amount of its own: no run notes its sum.
+    let inherited = contract.and_then(|contract| contract.parent.as_ref());
+    let inherited = inherited.into_iter().flat_map(|parent| &parent.inherit);
+    for column in inherited {
+        there.remove(column.column.as_str());
+    }
+    let checks = checks.unwrap_or_default().summing(&there);
     let condition = match batches {
         None => "true".to_owned(),
         Some([]) => "false".to_owned(),

@@ -1,6 +1,9 @@
 //! What one attempt at a batch has found so far.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{BatchSource, Outcome, feed::FedFile, verdict::Verdict};
 use crate::{
@@ -28,6 +31,10 @@ pub(super) struct Attempt {
     notes: Vec<String>,
     unknown_keys: u64,
     unwrapped: u64,
+    /// Files whose last line has no line break.
+    open_ended: u64,
+    /// Columns of the contracts that no cell can have come in.
+    absent: BTreeSet<String>,
     unchanged_because: Option<String>,
     pub(super) rows_expected: Option<u64>,
 }
@@ -47,6 +54,8 @@ impl Attempt {
             notes: source.notes.clone(),
             unknown_keys: source.unknown_keys,
             unwrapped: 0,
+            open_ended: 0,
+            absent: BTreeSet::new(),
             unchanged_because: None,
             rows_expected: source.total,
         }
@@ -62,6 +71,13 @@ impl Attempt {
                 .copied()
                 .unwrap_or_default();
             self.unwrapped += counts.unwrapped();
+            self.open_ended += u64::from(!file.ends_with_line_break);
+            let columns = contract.fields.iter().zip(&file.scanned.layout.fields);
+            for (field, _) in columns.filter(|(_, column)| column.is_none()) {
+                if !self.absent.contains(field.column.as_str()) {
+                    self.absent.insert(field.column.to_string());
+                }
+            }
             if let Some(path) = &file.archive_path {
                 self.delivered.push(DeliveredFile {
                     path: path.clone(),
@@ -122,21 +138,32 @@ impl Attempt {
     }
 
     pub(super) fn note_figures(&mut self) {
+        let absent: Vec<&str> = self.absent.iter().map(String::as_str).collect();
+        let figure = |count: u64| (count > 0).then(|| count.to_string());
         for (name, figure) in [
             (
                 "unknown keys of the announcement, ignored",
-                self.unknown_keys,
+                figure(self.unknown_keys),
             ),
-            ("cells freed of a spreadsheet's wrapping", self.unwrapped),
+            (
+                "cells freed of a spreadsheet's wrapping",
+                figure(self.unwrapped),
+            ),
+            (
+                "files whose last line has no line break: it may be cut",
+                figure(self.open_ended),
+            ),
+            (
+                "columns of the contract that were not delivered",
+                (!absent.is_empty()).then(|| absent.join(", ")),
+            ),
         ] {
-            if figure > 0 {
-                self.controls.push(Control {
-                    name: name.into(),
-                    expected: None,
-                    actual: figure.to_string(),
-                    passed: true,
-                });
-            }
+            self.controls.extend(figure.map(|actual| Control {
+                name: name.into(),
+                expected: None,
+                actual,
+                passed: true,
+            }));
         }
     }
 

@@ -77,6 +77,7 @@ pub(super) struct FedFile {
     pub(super) encoding: &'static str,
     pub(super) header: String,
     pub(super) read: u64,
+    pub(super) ends_with_line_break: bool,
     pub(super) expected_rows: Option<u64>,
     pub(super) fetched_at: i64,
 }
@@ -159,6 +160,10 @@ impl Feeding {
                 reader.ended_with_line_break(),
             )?;
         }
+        let ends_with_line_break = reader.ended_with_line_break();
+        if contract.csv.ends_with_line_break && !ends_with_line_break {
+            return Err(without_line_break(&origin));
+        }
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
         let (bytes, hash, mut archive_path) = self.keep(tally, contract, batch_no, "csv").await?;
         let mut fetched_at = ledger::now();
@@ -183,6 +188,7 @@ impl Feeding {
             encoding: reader.encoding(),
             header: reader.header().raw.clone(),
             read: reader.records(),
+            ends_with_line_break,
             expected_rows: job.expected_rows,
             fetched_at,
         })
@@ -289,6 +295,7 @@ impl Feeding {
             encoding: "UTF-8",
             header: columns.join(","),
             read: rows.len() as u64,
+            ends_with_line_break: true,
             expected_rows: None,
             fetched_at: ledger::now(),
         }])
@@ -331,6 +338,18 @@ async fn send(
         .send(Ok(message))
         .await
         .map_err(|_| Error::Internal("the insert has ended".into()))
+}
+
+/// A file that was cut before it was sent has any length, and any row count.
+fn without_line_break(origin: &str) -> Error {
+    Error::File {
+        origin: origin.to_owned(),
+        message: "its last line has no line break, so its last cell may be cut".into(),
+        hint: Some(
+            "ask for the file again; if the provider's files end so, take `ends_with_line_break` out of the contract"
+                .into(),
+        ),
+    }
 }
 
 /// A body that just ends, without length or checksum, may be cut. The announced row count proves it whole,

@@ -12,7 +12,7 @@ use crate::{
     archive::content_hash,
     contract::Contracts,
     ledger::{Books, Control, FileFigures, State},
-    load::{Counted, HOOK_TOTAL, LINE_TOTAL, Recount, accounted},
+    load::{Counted, HOOK_TOTAL, LINE_TOTAL, Recount, accounted, is_sum},
     rejection::KEPT_PER_FILE,
 };
 
@@ -351,6 +351,7 @@ impl<'c> Check<'c> {
                 own = counted;
             }
         }
+        self.expected(key, revision);
         let has = |name: &str| revision.controls.iter().any(|control| control.name == name);
         for dataset in &datasets {
             let name = accounted(dataset);
@@ -386,6 +387,21 @@ impl<'c> Check<'c> {
         self.controls(key, revision, again);
     }
 
+    /// What was expected is what the controls say that was.
+    fn expected(&mut self, key: &Key, revision: &Revision<'_>) {
+        let stated = |name: &str| -> Option<u64> {
+            let control = revision.controls.iter().find(|of| of.name == name)?;
+            control.expected.as_ref()?.parse().ok()
+        };
+        let entered = revision.entry().map(|batch| batch.entry.rows_expected);
+        let announced =
+            stated(HOOK_TOTAL).map(|rows| rows + stated(LINE_TOTAL).unwrap_or_default());
+        if let Some(entered) = entered.filter(|entered| *entered != announced) {
+            let at = (key.0.as_str(), key.1.as_str(), Some(key.2));
+            self.find(at, "rows expected", entered, announced);
+        }
+    }
+
     fn controls(&mut self, key: &Key, revision: &Revision<'_>, mut again: Again) {
         let at = (key.0.as_str(), key.1.as_str(), Some(key.2));
         let mut noted: BTreeMap<&str, Vec<&Control>> = BTreeMap::new();
@@ -405,7 +421,13 @@ impl<'c> Check<'c> {
             }
             let mut counted = again.0.remove(name).unwrap_or_default();
             if counted.len() != noted.len() {
-                self.checked.not_counted += noted.len() as u64;
+                if is_sum(name) {
+                    // No run ever takes an amount out of a table.
+                    let what = format!("control `{name}`: tables with such an amount");
+                    self.find(at, what, noted.len(), counted.len());
+                } else {
+                    self.checked.not_counted += noted.len() as u64;
+                }
                 continue;
             }
             self.checked.controls += noted.len() as u64;
@@ -421,6 +443,19 @@ impl<'c> Check<'c> {
                 {
                     let what = format!("control `{name}`: expected");
                     self.find(at, what, control.expected.clone(), expected);
+                }
+            }
+        }
+        if self.contracts.get(&key.0).is_none() {
+            return;
+        }
+        // A column that came later is empty in older rows.
+        let is_something = |actual: &str| actual.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+        for (name, figures) in &again.0 {
+            for actual in figures.iter().filter_map(|(_, actual)| actual.as_deref()) {
+                if is_sum(name) && is_something(actual) {
+                    let what = format!("control `{name}` is missing");
+                    self.find(at, what, Value::Null, actual);
                 }
             }
         }

@@ -18,6 +18,8 @@ pub(super) struct Kept {
     pub(super) removed: u64,
     /// Files of loaded revisions that were never kept.
     pub(super) never: u64,
+    /// Revisions that were loaded once, and that the ledger does not know.
+    pub(super) unknown: u64,
 }
 
 /// Compares the files of `revisions` with the archive. `keep_current`: those of loaded revisions are always kept.
@@ -31,6 +33,7 @@ pub(super) fn check<'r>(
     for finding in &verified.findings {
         damaged.insert(&finding.path, &finding.message);
     }
+    let mut unknown = verified.loaded.clone();
     let mut said: HashSet<&str> = HashSet::new();
     for (key, revision) in revisions {
         let mut find = |what: String, ledger: Value, found: Value| {
@@ -44,6 +47,7 @@ pub(super) fn check<'r>(
                 place: Place::Archive,
             });
         };
+        unknown.remove(key);
         let is_loaded = revision.is(State::Loaded);
         for file in &revision.files {
             let Some(path) = file.archive_path.as_deref() else {
@@ -89,6 +93,7 @@ pub(super) fn check<'r>(
             }
         }
     }
+    kept.unknown = unknown.len() as u64;
     for finding in &verified.findings {
         if !said.contains(finding.path.as_str()) {
             kept.findings.push(Finding {
