@@ -39,6 +39,16 @@ pub struct Removed {
     pub excess: u64,
 }
 
+/// What warehouses have loaded: the archive can't know, since after a rollback an earlier revision is loaded again.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Dataset, number and revision.
+    pub revisions: HashSet<(String, BatchNo, i32)>,
+    /// Where files of such revisions are kept, below the data directory: for a thorough clearing, which meets files
+    /// whose document is lost, or was written anew by an attempt that was never published.
+    pub files: HashSet<String>,
+}
+
 /// A delivery that is kept.
 struct Kept {
     delivery: Delivery,
@@ -52,9 +62,8 @@ struct Kept {
 impl Archive {
     /// Removes what `retention` lets go; with `dry_run` only says what that would be.
     ///
-    /// `loaded` says what warehouses have loaded, by dataset, number and revision. The archive can't know: after
-    /// a rollback an earlier revision is loaded again. It is asked once, and only if there is something to remove
-    /// that it may protect; if it fails, nothing is removed.
+    /// `loaded` is asked once, and only if there is something to remove that it may protect; if it fails, nothing
+    /// is removed.
     ///
     /// `thorough` also looks for files that no delivery names, which every file of the archive is looked
     /// at for: attempts that failed half-way leave them.
@@ -67,7 +76,7 @@ impl Archive {
         now: SystemTime,
         thorough: bool,
         dry_run: bool,
-        loaded: impl FnOnce() -> Result<HashSet<(String, BatchNo, i32)>>,
+        loaded: impl FnOnce() -> Result<Loaded>,
     ) -> Result<Removed> {
         let oldest = now.checked_sub(retention.max_age);
         let is_old = |path: &Path| {
@@ -79,30 +88,29 @@ impl Archive {
         let mut removed = Removed::default();
         let mut all = self.kept(retention, thorough, is_old)?;
         removed.excess = self.choose(&mut all, retention.max_bytes);
-        if retention.keep_current && all.iter().any(|kept| kept.goes) {
-            let loaded = loaded()?;
+        let unnamed = if thorough {
+            self.unnamed(&all, is_old)?
+        } else {
+            Vec::new()
+        };
+        let mut in_use = HashSet::new();
+        if retention.keep_current && (!unnamed.is_empty() || all.iter().any(|kept| kept.goes)) {
+            let Loaded { revisions, files } = loaded()?;
             for kept in &mut all {
-                kept.is_protected |= loaded.contains(&identity(&kept.delivery));
+                kept.is_protected |= revisions.contains(&identity(&kept.delivery));
             }
             removed.excess = self.choose(&mut all, retention.max_bytes);
+            in_use = files;
         }
         let paths = |goes: bool| {
             let deliveries = all.iter().filter(move |kept| kept.goes == goes);
             let files = deliveries.flat_map(|kept| &kept.delivery.files);
             files.map(|file| file.path.as_str())
         };
-        let needed: HashSet<&str> = paths(false).collect();
-        let mut files: Vec<String> = paths(true).map(str::to_owned).collect();
-        if thorough {
-            for (_, folder) in folders(&self.folder)? {
-                for (_, folder) in folders(&folder)? {
-                    let old = entries(&folder)?
-                        .into_iter()
-                        .filter(|(name, path)| name.ends_with(".zst") && is_old(path));
-                    files.extend(old.map(|(_, path)| self.below(&path)));
-                }
-            }
-        }
+        let needed: HashSet<&str> = paths(false)
+            .chain(in_use.iter().map(String::as_str))
+            .collect();
+        let mut files: Vec<String> = paths(true).map(str::to_owned).chain(unnamed).collect();
         files.sort();
         files.dedup();
         files.retain(|path| !needed.contains(path.as_str()));
@@ -133,6 +141,23 @@ impl Archive {
             }
         }
         Ok(removed)
+    }
+
+    /// Old files that no delivery names.
+    fn unnamed(&self, all: &[Kept], is_old: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+        let files = all.iter().flat_map(|kept| &kept.delivery.files);
+        let named: HashSet<&str> = files.map(|file| file.path.as_str()).collect();
+        let mut unnamed = Vec::new();
+        for (_, folder) in folders(&self.folder)? {
+            for (_, folder) in folders(&folder)? {
+                let old = entries(&folder)?
+                    .into_iter()
+                    .filter(|(name, path)| name.ends_with(".zst") && is_old(path));
+                unnamed.extend(old.map(|(_, path)| self.below(&path)));
+            }
+        }
+        unnamed.retain(|path| !named.contains(path.as_str()));
+        Ok(unnamed)
     }
 
     /// The deliveries of batches whose documents have to be read, the oldest first: all batches, or those with
@@ -313,7 +338,7 @@ mod tests {
         thorough: bool,
         dry_run: bool,
     ) -> Result<Removed> {
-        let none = || Ok(HashSet::new());
+        let none = || Ok(Loaded::default());
         archive.prune(retention, SystemTime::now(), thorough, dry_run, none)
     }
 
@@ -346,7 +371,10 @@ mod tests {
         let first = || {
             asked.set(asked.get() + 1);
             let batch_no = BatchNo::new("B1").expect("a number");
-            Ok(HashSet::from([("d".to_owned(), batch_no, 1)]))
+            Ok(Loaded {
+                revisions: HashSet::from([("d".to_owned(), batch_no, 1)]),
+                files: HashSet::new(),
+            })
         };
         let by_size = Retention {
             max_bytes: Some(0),
@@ -367,6 +395,42 @@ mod tests {
             removed.expect("removed");
             assert_eq!((revisions(&archive).len(), asked.get()), (left, 1));
         }
+    }
+
+    #[test]
+    fn when_nobody_knows_what_is_loaded_nothing_goes_not_even_what_no_delivery_names() {
+        for document in ["revision-2.json", "revision-3.json"] {
+            let (_data_dir, archive) = archive(&[("one", 900), ("two", 800)]);
+            // With the second, one revision would go; without, one file.
+            let _ = fs::remove_file(archive.folder.join("d/B1").join(document));
+            let before = entries(&archive.folder.join("d/B1")).expect("a folder");
+            let unknown = || Err(Error::Internal("unreadable".into()));
+            let asked = archive.prune(retention(), SystemTime::now(), true, false, unknown);
+            assert!(asked.is_err(), "{document}");
+            let after = entries(&archive.folder.join("d/B1")).expect("a folder");
+            assert_eq!(before, after, "{document}");
+        }
+    }
+
+    #[test]
+    fn a_loaded_file_whose_document_is_lost_stays() {
+        let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
+        let batch_no = BatchNo::new("B1").expect("a number");
+        let deliveries = archive.deliveries("d", &batch_no).expect("deliveries");
+        for delivery in &deliveries[1..] {
+            let path = archive.folder.join("d/B1").join(delivery.file_name());
+            fs::remove_file(path).expect("removed");
+        }
+        let second = deliveries[1].files[0].path.clone();
+        let loaded = || {
+            Ok(Loaded {
+                revisions: HashSet::new(),
+                files: HashSet::from([second.clone()]),
+            })
+        };
+        let removed = archive.prune(retention(), SystemTime::now(), true, false, loaded);
+        assert_eq!(removed.expect("removed").files, 1);
+        assert!(archive.data_dir.join(&second).exists());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `redledger archive verify|prune`
 
 use std::{
-    collections::HashSet,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -12,11 +11,12 @@ use super::{
     progress, rollback,
 };
 use crate::{
-    archive::{Archive, Removed, Retention},
+    archive::{Archive, Loaded, Removed, Retention},
     batch_no::BatchNo,
     cli::{Keeping, Reading, ReadingFormat},
     config::Config,
     error::{ExitStatus, Result},
+    ledger,
     publish::{self, Lock},
     stop::Stop,
 };
@@ -43,22 +43,25 @@ pub(super) fn clear(config: &Config, thorough: bool, dry_run: bool) -> Result<Re
     };
     let archive = Archive::new(&config.data_dir);
     archive.prune(limits, SystemTime::now(), thorough, dry_run, || {
-        loaded(&config.warehouse_path())
+        loaded(&config.warehouse_path(), thorough)
     })
 }
 
 /// What the published warehouse has loaded, and what it would after a rollback.
-fn loaded(live: &Path) -> Result<HashSet<(String, BatchNo, i32)>> {
-    let mut revisions = HashSet::new();
+fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
     for path in [live, &publish::previous_of(live)] {
         let batches = rollback::loaded(path)?.into_iter();
-        revisions.extend(batches.filter_map(|batch| {
+        loaded.revisions.extend(batches.filter_map(|batch| {
             // What is no number has no folder in the archive.
             let batch_no = BatchNo::new(&batch.batch_no).ok()?;
             Some((batch.dataset, batch_no, batch.revision))
         }));
+        if thorough && let Some(connection) = ledger::open_reading(path)? {
+            loaded.files.extend(ledger::loaded_files(&connection)?);
+        }
     }
-    Ok(revisions)
+    Ok(loaded)
 }
 
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {

@@ -120,6 +120,23 @@ fn what_only_the_previous_warehouse_has_loaded_stays_and_can_be_rolled_back_to()
 }
 
 #[test]
+fn a_loaded_file_whose_document_is_lost_stays_and_others_go() {
+    let workspace = revisions_of(&["-1", "-2", "-3"]).set("ARCHIVE__MAX_AGE", "0s");
+    let folder = workspace.data().join("archive/account_negative/B1");
+    for revision in 1..=3 {
+        fs::remove_file(folder.join(format!("revision-{revision}.json"))).expect("removed");
+    }
+    let said = prune(&workspace).stdout;
+    assert!(said.contains("Removed 0 revisions and 1 file"), "{said}");
+    let left = fs::read_dir(&folder).expect("a folder").count();
+    // What the warehouse has loaded, and what the previous one has.
+    assert_eq!(left, 2);
+    // The same content again writes it down again.
+    load(&workspace, "-3");
+    workspace.verify();
+}
+
+#[test]
 fn without_keep_current_what_is_loaded_goes_too() {
     let workspace = revisions_of(&["-1", "-2"])
         .set("ARCHIVE__KEEP_CURRENT", "false")
