@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
-    upkeep::{Removed, Retention},
+    upkeep::{Loaded, Removed, Retention},
     verify::{Finding, Verified},
     writer::ArchiveWriter,
 };

@@ -194,7 +194,7 @@ pub struct ArchiveConfig {
     pub max_age: Duration,
     /// Above it the oldest are removed; 0: no limit.
     pub max_bytes: ByteSize,
-    /// Whether a batch's latest loaded revision is kept whatever the limits say.
+    /// Whether what is loaded, and what a rollback would load, is kept whatever the limits say.
     pub keep_current: bool,
 }
 

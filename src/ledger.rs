@@ -12,7 +12,7 @@ use duckdb::{
 };
 
 pub use self::{
-    books::{Books, FileFigures, KeptRejections, books},
+    books::{Books, FileFigures, KeptRejections, books, loaded_files},
     queries::{
         BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
         batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,

@@ -21,7 +21,8 @@ pub struct Retention {
     pub max_age: Duration,
     /// Above it the oldest go; `None`: no limit.
     pub max_bytes: Option<u64>,
-    /// Whether a batch's latest loaded revision stays whatever the limits say.
+    /// Whether loaded revisions stay whatever the limits say: those that a warehouse has loaded, and of each
+    /// batch the latest that was.
     pub keep_current: bool,
 }
 
@@ -34,31 +35,48 @@ pub struct Removed {
     pub files: u64,
     /// Their size on disk.
     pub bytes: u64,
-    /// Bytes above `max_bytes` that are left, all of them of current revisions.
+    /// Bytes above `max_bytes` that are left, all of them of revisions that `keep_current` keeps.
     pub excess: u64,
 }
 
-/// A delivery that stays, unless the archive is too large.
+/// What warehouses have loaded: the archive can't know, since after a rollback an earlier revision is loaded again.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Dataset, number and revision.
+    pub revisions: HashSet<(String, BatchNo, i32)>,
+    /// Where files of such revisions are kept, below the data directory: for a thorough clearing, which meets files
+    /// whose document is lost, or was written anew by an attempt that was never published.
+    pub files: HashSet<String>,
+}
+
+/// A delivery that is kept.
 struct Kept {
     delivery: Delivery,
-    /// Then it stays whatever the size.
+    /// Older than the limit.
+    is_old: bool,
+    /// Then it stays whatever the limits say.
     is_protected: bool,
+    goes: bool,
 }
 
 impl Archive {
     /// Removes what `retention` lets go; with `dry_run` only says what that would be.
     ///
+    /// `loaded` is asked once, and only if there is something to remove that it may protect; if it fails, nothing
+    /// is removed.
+    ///
     /// `thorough` also looks for files that no delivery names, which every file of the archive is looked
     /// at for: attempts that failed half-way leave them.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file can't be removed; [`Error::File`] when a document is damaged.
+    /// [`Error::Io`] when a file can't be removed; [`Error::File`] when a document is damaged; what `loaded` says.
     pub fn prune(
         &self,
         retention: Retention,
         now: SystemTime,
         thorough: bool,
         dry_run: bool,
+        loaded: impl FnOnce() -> Result<Loaded>,
     ) -> Result<Removed> {
         let oldest = now.checked_sub(retention.max_age);
         let is_old = |path: &Path| {
@@ -68,58 +86,36 @@ impl Archive {
                 .is_some_and(|(oldest, at)| at < oldest)
         };
         let mut removed = Removed::default();
-        // Batches whose documents have to be read: all, or those with an old one.
-        let mut kept: Vec<Kept> = Vec::new();
-        let mut going: Vec<Delivery> = Vec::new();
-        for (dataset, batch_no, documents) in self.documents()? {
-            let folder = self.folder.join(&dataset).join(batch_no.as_str());
-            let any_old = documents.iter().any(|path| is_old(path));
-            if !any_old && !thorough && retention.max_bytes.is_none() {
-                continue;
+        let mut all = self.kept(retention, thorough, is_old)?;
+        removed.excess = self.choose(&mut all, retention.max_bytes);
+        let unnamed = if thorough {
+            self.unnamed(&all, is_old)?
+        } else {
+            Vec::new()
+        };
+        let mut in_use = HashSet::new();
+        if retention.keep_current && (!unnamed.is_empty() || all.iter().any(|kept| kept.goes)) {
+            let Loaded { revisions, files } = loaded()?;
+            for kept in &mut all {
+                kept.is_protected |= revisions.contains(&identity(&kept.delivery));
             }
-            let deliveries = self.deliveries(&dataset, &batch_no)?;
-            let current = current(&deliveries).filter(|_| retention.keep_current);
-            for delivery in deliveries {
-                let old = is_old(&folder.join(delivery.file_name()));
-                let is_protected = current == Some(delivery.revision);
-                if old && !is_protected {
-                    going.push(delivery);
-                } else {
-                    kept.push(Kept {
-                        delivery,
-                        is_protected,
-                    });
-                }
-            }
+            removed.excess = self.choose(&mut all, retention.max_bytes);
+            in_use = files;
         }
-        if let Some(max_bytes) = retention.max_bytes {
-            removed.excess = self.over(max_bytes, &mut kept, &mut going);
-        }
-        let needed: HashSet<&str> = kept
-            .iter()
-            .flat_map(|kept| &kept.delivery.files)
-            .map(|file| file.path.as_str())
+        let paths = |goes: bool| {
+            let deliveries = all.iter().filter(move |kept| kept.goes == goes);
+            let files = deliveries.flat_map(|kept| &kept.delivery.files);
+            files.map(|file| file.path.as_str())
+        };
+        let needed: HashSet<&str> = paths(false)
+            .chain(in_use.iter().map(String::as_str))
             .collect();
-        let mut files: Vec<String> = going
-            .iter()
-            .flat_map(|delivery| &delivery.files)
-            .map(|file| file.path.clone())
-            .collect();
-        if thorough {
-            for (_, folder) in folders(&self.folder)? {
-                for (_, folder) in folders(&folder)? {
-                    let old = entries(&folder)?
-                        .into_iter()
-                        .filter(|(name, path)| name.ends_with(".zst") && is_old(path));
-                    files.extend(old.map(|(_, path)| self.below(&path)));
-                }
-            }
-        }
+        let mut files: Vec<String> = paths(true).map(str::to_owned).chain(unnamed).collect();
         files.sort();
         files.dedup();
         files.retain(|path| !needed.contains(path.as_str()));
         // The documents first: a crash in between leaves files without one, never one without its files.
-        for delivery in &going {
+        for Kept { delivery, .. } in all.iter().filter(|kept| kept.goes) {
             let folder = self
                 .folder
                 .join(&delivery.dataset)
@@ -128,11 +124,7 @@ impl Archive {
                 remove(&folder.join(delivery.file_name()))?;
                 sync_folder(&folder).map_err(Error::io("write", &folder))?;
             }
-            removed.revisions.push((
-                delivery.dataset.clone(),
-                delivery.batch_no.clone(),
-                delivery.revision,
-            ));
+            removed.revisions.push(identity(delivery));
         }
         for file in files {
             let path = self.data_dir.join(file);
@@ -151,22 +143,78 @@ impl Archive {
         Ok(removed)
     }
 
-    /// Moves the oldest deliveries to those that go until the rest is no larger than `max_bytes`; returns
-    /// what it is larger by all the same.
-    fn over(&self, max_bytes: u64, kept: &mut Vec<Kept>, going: &mut Vec<Delivery>) -> u64 {
-        let mut uses: HashMap<String, (u64, u64)> = HashMap::new();
-        for file in kept.iter().flat_map(|kept| &kept.delivery.files) {
-            let size = fs::metadata(self.path_of(file)).map_or(0, |metadata| metadata.len());
-            uses.entry(file.path.clone()).or_insert((0, size)).0 += 1;
+    /// Old files that no delivery names.
+    fn unnamed(&self, all: &[Kept], is_old: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+        let files = all.iter().flat_map(|kept| &kept.delivery.files);
+        let named: HashSet<&str> = files.map(|file| file.path.as_str()).collect();
+        let mut unnamed = Vec::new();
+        for (_, folder) in folders(&self.folder)? {
+            for (_, folder) in folders(&folder)? {
+                let old = entries(&folder)?
+                    .into_iter()
+                    .filter(|(name, path)| name.ends_with(".zst") && is_old(path));
+                unnamed.extend(old.map(|(_, path)| self.below(&path)));
+            }
         }
-        let mut total: u64 = uses.values().map(|(_, size)| size).sum();
-        kept.sort_by_key(|kept| kept.delivery.recorded_at_us);
-        for one in std::mem::take(kept) {
-            if total <= max_bytes || one.is_protected {
-                kept.push(one);
+        unnamed.retain(|path| !named.contains(path.as_str()));
+        Ok(unnamed)
+    }
+
+    /// The deliveries of batches whose documents have to be read, the oldest first: all batches, or those with
+    /// an old document.
+    fn kept(
+        &self,
+        retention: Retention,
+        thorough: bool,
+        is_old: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<Kept>> {
+        let mut all = Vec::new();
+        for (dataset, batch_no, documents) in self.documents()? {
+            let any_old = documents.iter().any(|path| is_old(path));
+            if !any_old && !thorough && retention.max_bytes.is_none() {
                 continue;
             }
-            for file in &one.delivery.files {
+            let folder = self.folder.join(&dataset).join(batch_no.as_str());
+            let deliveries = self.deliveries(&dataset, &batch_no)?;
+            let latest = latest_loaded(&deliveries).filter(|_| retention.keep_current);
+            all.extend(deliveries.into_iter().map(|delivery| Kept {
+                is_old: is_old(&folder.join(delivery.file_name())),
+                is_protected: latest == Some(delivery.revision),
+                goes: false,
+                delivery,
+            }));
+        }
+        all.sort_by_key(|kept| kept.delivery.recorded_at_us);
+        Ok(all)
+    }
+
+    /// Chooses which deliveries go: old ones, then the oldest until the rest is no larger than `max_bytes`;
+    /// returns what it is larger by all the same.
+    fn choose(&self, all: &mut [Kept], max_bytes: Option<u64>) -> u64 {
+        for kept in &mut *all {
+            kept.goes = kept.is_old && !kept.is_protected;
+        }
+        let Some(max_bytes) = max_bytes else {
+            return 0;
+        };
+        let mut uses: HashMap<String, (u64, u64)> = HashMap::new();
+        let staying = all.iter().filter(|kept| !kept.goes);
+        for file in staying.flat_map(|kept| &kept.delivery.files) {
+            let (uses, _) = uses.entry(file.path.clone()).or_insert_with(|| {
+                let size = fs::metadata(self.path_of(file)).map_or(0, |metadata| metadata.len());
+                (0, size)
+            });
+            *uses += 1;
+        }
+        let mut total: u64 = uses.values().map(|(_, size)| size).sum();
+        for kept in all {
+            if total <= max_bytes {
+                break;
+            }
+            if kept.goes || kept.is_protected {
+                continue;
+            }
+            for file in &kept.delivery.files {
                 if let Some((uses, size)) = uses.get_mut(&file.path) {
                     *uses -= 1;
                     if *uses == 0 {
@@ -174,14 +222,23 @@ impl Archive {
                     }
                 }
             }
-            going.push(one.delivery);
+            kept.goes = true;
         }
         total.saturating_sub(max_bytes)
     }
 }
 
-/// The latest revision that was loaded.
-fn current(deliveries: &[Delivery]) -> Option<i32> {
+/// Dataset, number and revision.
+fn identity(delivery: &Delivery) -> (String, BatchNo, i32) {
+    (
+        delivery.dataset.clone(),
+        delivery.batch_no.clone(),
+        delivery.revision,
+    )
+}
+
+/// The latest revision that was loaded, whatever became of it since.
+fn latest_loaded(deliveries: &[Delivery]) -> Option<i32> {
     deliveries
         .iter()
         .filter(|delivery| delivery.outcome == DeliveryOutcome::Loaded)
@@ -274,6 +331,17 @@ mod tests {
         }
     }
 
+    /// Clears `archive`, of which no warehouse has loaded anything.
+    fn prune(
+        archive: &Archive,
+        retention: Retention,
+        thorough: bool,
+        dry_run: bool,
+    ) -> Result<Removed> {
+        let none = || Ok(Loaded::default());
+        archive.prune(retention, SystemTime::now(), thorough, dry_run, none)
+    }
+
     fn revisions(archive: &Archive) -> Vec<i32> {
         let batch_no = BatchNo::new("B1").expect("a number");
         let deliveries = archive.deliveries("d", &batch_no).expect("deliveries");
@@ -283,7 +351,7 @@ mod tests {
     #[test]
     fn old_revisions_go_but_never_the_current_one() {
         let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
-        let prune = |dry_run| archive.prune(retention(), SystemTime::now(), false, dry_run);
+        let prune = |dry_run| prune(&archive, retention(), false, dry_run);
         let would = prune(true).expect("a list");
         assert_eq!(revisions(&archive), [1, 2, 3]);
         assert_eq!(prune(false).expect("removed"), would);
@@ -297,11 +365,78 @@ mod tests {
     }
 
     #[test]
+    fn what_a_warehouse_has_loaded_stays_and_is_asked_for_once_and_only_if_it_matters() {
+        let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
+        let asked = std::cell::Cell::new(0);
+        let first = || {
+            asked.set(asked.get() + 1);
+            let batch_no = BatchNo::new("B1").expect("a number");
+            Ok(Loaded {
+                revisions: HashSet::from([("d".to_owned(), batch_no, 1)]),
+                files: HashSet::new(),
+            })
+        };
+        let by_size = Retention {
+            max_bytes: Some(0),
+            ..retention()
+        };
+        let now = SystemTime::now();
+        let removed = archive.prune(by_size, now, true, false, first);
+        assert_eq!(removed.expect("removed").revisions.len(), 1);
+        assert_eq!((revisions(&archive), asked.get()), (vec![1, 3], 1));
+        // Young enough, or not to be kept: what a warehouse has changes nothing.
+        for (max_age, keep_current, left) in [(1000, true, 2), (0, false, 0)] {
+            let retention = Retention {
+                max_age: DAY * max_age,
+                max_bytes: None,
+                keep_current,
+            };
+            let removed = archive.prune(retention, now, true, false, first);
+            removed.expect("removed");
+            assert_eq!((revisions(&archive).len(), asked.get()), (left, 1));
+        }
+    }
+
+    #[test]
+    fn when_nobody_knows_what_is_loaded_nothing_goes_not_even_what_no_delivery_names() {
+        for document in ["revision-2.json", "revision-3.json"] {
+            let (_data_dir, archive) = archive(&[("one", 900), ("two", 800)]);
+            // With the second, one revision would go; without, one file.
+            let _ = fs::remove_file(archive.folder.join("d/B1").join(document));
+            let before = entries(&archive.folder.join("d/B1")).expect("a folder");
+            let unknown = || Err(Error::Internal("unreadable".into()));
+            let asked = archive.prune(retention(), SystemTime::now(), true, false, unknown);
+            assert!(asked.is_err(), "{document}");
+            let after = entries(&archive.folder.join("d/B1")).expect("a folder");
+            assert_eq!(before, after, "{document}");
+        }
+    }
+
+    #[test]
+    fn a_loaded_file_whose_document_is_lost_stays() {
+        let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
+        let batch_no = BatchNo::new("B1").expect("a number");
+        let deliveries = archive.deliveries("d", &batch_no).expect("deliveries");
+        for delivery in &deliveries[1..] {
+            let path = archive.folder.join("d/B1").join(delivery.file_name());
+            fs::remove_file(path).expect("removed");
+        }
+        let second = deliveries[1].files[0].path.clone();
+        let loaded = || {
+            Ok(Loaded {
+                revisions: HashSet::new(),
+                files: HashSet::from([second.clone()]),
+            })
+        };
+        let removed = archive.prune(retention(), SystemTime::now(), true, false, loaded);
+        assert_eq!(removed.expect("removed").files, 1);
+        assert!(archive.data_dir.join(&second).exists());
+    }
+
+    #[test]
     fn content_that_a_kept_revision_shares_stays() {
         let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("one", 700)]);
-        let removed = archive
-            .prune(retention(), SystemTime::now(), true, false)
-            .expect("removed");
+        let removed = prune(&archive, retention(), true, false).expect("removed");
         assert_eq!((removed.revisions.len(), removed.files), (2, 1));
         assert_eq!(
             archive.verify(|_, _| true, |_| {}).expect("read").findings,
@@ -325,15 +460,14 @@ mod tests {
             max_bytes,
             ..retention()
         };
-        let now = SystemTime::now();
-        let removed = archive.prune(by_size, now, false, false).expect("removed");
+        let removed = prune(&archive, by_size, false, false).expect("removed");
         assert_eq!((removed.revisions.len(), removed.excess), (1, 0));
         assert_eq!(revisions(&archive), [2, 3]);
         let none = Retention {
             max_bytes: Some(0),
             ..retention()
         };
-        let removed = archive.prune(none, now, false, false).expect("removed");
+        let removed = prune(&archive, none, false, false).expect("removed");
         assert_eq!(removed.excess, size(".zst"));
         assert_eq!(revisions(&archive), [3]);
     }
@@ -342,9 +476,8 @@ mod tests {
     fn files_that_no_delivery_names_go_when_old_and_only_in_a_thorough_clearing() {
         let (_data_dir, archive) = archive(&[("one", 500), ("two", 500)]);
         fs::remove_file(archive.folder.join("d/B1/revision-1.json")).expect("removed");
-        let now = SystemTime::now();
         for (thorough, files) in [(false, 0), (true, 1)] {
-            let removed = archive.prune(retention(), now, thorough, false);
+            let removed = prune(&archive, retention(), thorough, false);
             assert_eq!(removed.expect("removed").files, files);
         }
         assert_eq!(archive.verify(|_, _| true, |_| {}).expect("read").files, 1);

@@ -1,18 +1,23 @@
 //! `redledger archive verify|prune`
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     Context,
     output::{Table, counted, say},
-    progress,
+    progress, rollback,
 };
 use crate::{
-    archive::{Archive, Removed, Retention},
+    archive::{Archive, Loaded, Removed, Retention},
+    batch_no::BatchNo,
     cli::{Keeping, Reading, ReadingFormat},
-    config::ArchiveConfig,
+    config::Config,
     error::{ExitStatus, Result},
-    publish::Lock,
+    ledger,
+    publish::{self, Lock},
     stop::Stop,
 };
 
@@ -26,13 +31,37 @@ pub(super) fn run(context: &Context, arguments: &Keeping) -> Result<ExitStatus> 
     }
 }
 
-/// What the settings let go.
-pub(super) fn retention(config: &ArchiveConfig) -> Retention {
-    Retention {
-        max_age: config.max_age,
-        max_bytes: (config.max_bytes.0 > 0).then_some(config.max_bytes.0),
-        keep_current: config.keep_current,
+/// Removes what the settings let go, see [`Archive::prune`]. The caller holds the lock, and has no warehouse open.
+///
+/// # Errors
+/// Those of [`Archive::prune`], and what keeps a warehouse from being read: nothing is removed then.
+pub(super) fn clear(config: &Config, thorough: bool, dry_run: bool) -> Result<Removed> {
+    let limits = Retention {
+        max_age: config.archive.max_age,
+        max_bytes: (config.archive.max_bytes.0 > 0).then_some(config.archive.max_bytes.0),
+        keep_current: config.archive.keep_current,
+    };
+    let archive = Archive::new(&config.data_dir);
+    archive.prune(limits, SystemTime::now(), thorough, dry_run, || {
+        loaded(&config.warehouse_path(), thorough)
+    })
+}
+
+/// What the published warehouse has loaded, and what it would after a rollback.
+fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
+    for path in [live, &publish::previous_of(live)] {
+        let batches = rollback::loaded(path)?.into_iter();
+        loaded.revisions.extend(batches.filter_map(|batch| {
+            // What is no number has no folder in the archive.
+            let batch_no = BatchNo::new(&batch.batch_no).ok()?;
+            Some((batch.dataset, batch_no, batch.revision))
+        }));
+        if thorough && let Some(connection) = ledger::open_reading(path)? {
+            loaded.files.extend(ledger::loaded_files(&connection)?);
+        }
     }
+    Ok(loaded)
 }
 
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
@@ -70,10 +99,10 @@ fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
 }
 
 fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
-    let archive = Archive::new(&context.config.data_dir);
+    let config = &context.config;
     // Not while a run is keeping files.
-    let lock = context.config.data_dir.join("lock");
-    let _lock = if context.config.data_dir.is_dir() {
+    let lock = config.data_dir.join("lock");
+    let _lock = if config.data_dir.is_dir() {
         Some(Lock::acquire(
             &lock,
             LOCK_WAIT,
@@ -83,13 +112,15 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
     } else {
         None
     };
-    let limits = retention(&context.config.archive);
+    if !dry_run {
+        publish::finish_interrupted(&config.warehouse_path())?;
+    }
     let Removed {
         revisions,
         files,
         bytes,
         excess,
-    } = archive.prune(limits, SystemTime::now(), true, dry_run)?;
+    } = clear(config, true, dry_run)?;
     for (dataset, batch_no, revision) in &revisions {
         say!("{batch_no} of {dataset}, revision {revision}");
     }
@@ -102,7 +133,7 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
     );
     if excess > 0 {
         say!(
-            "{} are left above [archive] max_bytes, all of them of current revisions.",
+            "{} are left above [archive] max_bytes, all of them of revisions that keep_current keeps.",
             indicatif::HumanBytes(excess)
         );
     }

@@ -114,6 +114,14 @@ pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
     contents(path).map(|_| ExitStatus::Success)
 }
 
+/// The batches that a warehouse has loaded; none when the file is not there or has no ledger.
+///
+/// # Errors
+/// When it can't be read; not even one that makes the engine crash ends this process.
+pub(super) fn loaded(path: &Path) -> Result<BTreeSet<LoadedBatch>> {
+    Ok(survived(path)?.map_or_else(BTreeSet::new, |contents| contents.batches))
+}
+
 /// What a warehouse holds; a child process has looked first, since a damaged file may make the engine crash.
 fn survived(path: &Path) -> Result<Option<Contents>> {
     let looked = env::current_exe().and_then(|program| {

@@ -3,14 +3,14 @@
 use std::{
     fs,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use duckdb::Connection;
 
 use super::{
     Context,
-    archive::retention,
+    archive::clear,
     cadence::{self, Late},
     load_report::Report,
     progress::ProgressDisplay,
@@ -308,12 +308,11 @@ impl<'a> LoadSession<'a> {
         }
     }
 
-    /// Removes from the archive what the settings let go; failing to is no reason to fail a load.
+    /// Removes from the archive what the settings let go; failing to is no reason to fail a load. What is loaded
+    /// is asked of the files themselves, so this is for after the warehouse is closed: to open it a second time
+    /// in this process would drop the engine's lock.
     fn clear_archive(&self) {
-        let config = &self.context.config;
-        let archive = Archive::new(&config.data_dir);
-        let limits = retention(&config.archive);
-        match archive.prune(limits, SystemTime::now(), false, false) {
+        match clear(&self.context.config, false, false) {
             Ok(removed) if removed == Removed::default() => {}
             Ok(removed) => tracing::info!(
                 revisions = removed.revisions.len(),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod refetch;
+mod retention;
 
 use std::fs;
 
