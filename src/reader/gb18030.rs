@@ -81,7 +81,7 @@ fn is_damaged_utf8(sample: &[u8]) -> bool {
     other_runs <= utf8_runs || characters >= faults
 }
 
-/// Whether all of it can be GB18030, and most characters are usual ones: at least two of them.
+/// Whether all of it can be GB18030, and more than three in five characters are usual ones, two at least.
 fn is_usual_chinese(sample: &[u8]) -> bool {
     let mut decoder = GB18030.new_decoder_without_bom_handling();
     let Some(capacity) = decoder.max_utf8_buffer_length_without_replacement(sample.len()) else {
