@@ -7,6 +7,7 @@
 
 mod chunk;
 mod encoding;
+mod gb18030;
 mod inline;
 mod quoting;
 mod window;

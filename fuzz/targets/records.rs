@@ -56,7 +56,10 @@ pub(crate) fn check(input: &[u8]) {
     match read(pieces, options) {
         Ok(found) => {
             let encoding = Encoding::for_label(found.encoding.as_bytes()).expect("an encoding");
-            let text = decoded(encoding, bytes);
+            let mut text = decoded(encoding, bytes);
+            if declared.is_none() && encoding == GB18030 {
+                mark_utf8(bytes, &mut text);
+            }
             check_places(&found, &text);
             check_lines(&found, &text, delimiter);
             if found.faulty.is_empty() {
@@ -150,6 +153,29 @@ fn with_marks(encoding: &'static Encoding, bytes: &[u8]) -> Vec<u8> {
             DecoderResult::OutputFull => {}
             DecoderResult::Malformed(..) => text.push(0xFF),
         }
+    }
+}
+
+/// Runs of UTF-8 in a file found to be GB18030 are no text.
+fn mark_utf8(bytes: &[u8], text: &mut [u8]) {
+    let left_out = with_marks(GB18030, bytes).len() - text.len();
+    let mut from = 0;
+    for run in bytes.chunk_by(|one, two| one.is_ascii() == two.is_ascii()) {
+        let to = from + run.len();
+        let letter = |at: Option<usize>| {
+            at.and_then(|at| bytes.get(at))
+                .is_some_and(u8::is_ascii_alphabetic)
+        };
+        let is_in_word = letter(from.checked_sub(1)) && letter(Some(to));
+        if let Ok(run) = std::str::from_utf8(run)
+            && !run.is_ascii()
+            && (run.chars().filter(|c| c.len_utf8() > 2).count() > 1
+                || is_in_word && run.chars().count() == 1)
+        {
+            let before = GB18030.decode_without_bom_handling(&bytes[..from]).0;
+            text[before.len() - left_out] = 0xFF;
+        }
+        from = to;
     }
 }
 

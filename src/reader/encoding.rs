@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use encoding_rs::{DecoderResult, Encoding, GB18030, GBK, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::gb18030::{self, LONGEST_RUN};
+
 /// How much is looked at, from the first non-ASCII byte on, before an undeclared encoding is settled.
 const SAMPLE: usize = 64 << 10;
 /// A byte that no UTF-8 text has: stands for what could not be decoded, so that its cell is rejected.
@@ -14,8 +16,8 @@ const UNDECODABLE: u8 = 0xFF;
 ///
 /// A byte order mark decides; else the contract; else the response's charset, as far as servers mean it
 /// (`utf-8`, the GB family, UTF-16: others are often a server's default and say nothing); else the file
-/// itself: it is UTF-8 unless most runs of non-ASCII bytes in the first 64 KiB from the first such byte
-/// are not UTF-8, all of it can be GB18030 and most of these runs are pairs of bytes.
+/// itself: it is UTF-8 unless the first 64 KiB from the first non-ASCII byte on are surely Chinese in GB18030.
+/// What is UTF-8 in such a file does not become other characters in silence: its cells are rejected.
 pub(super) struct Decoder {
     state: State,
 }
@@ -28,10 +30,20 @@ enum State {
     },
     /// Pure ASCII so far, which is the same in UTF-8 and GB18030.
     Undecided {
+        /// The last byte handed on.
+        before: u8,
         held: Vec<u8>,
     },
     Utf8,
     Other(Box<encoding_rs::Decoder>),
+    /// GB18030 that nobody has declared.
+    Found {
+        decoder: Box<encoding_rs::Decoder>,
+        /// The last byte decoded.
+        before: u8,
+        /// Non-ASCII bytes that the next ones may belong to.
+        held: Vec<u8>,
+    },
 }
 
 impl Decoder {
@@ -50,7 +62,7 @@ impl Decoder {
     /// The encoding in use; UTF-8 while nothing says otherwise.
     pub(super) fn name(&self) -> &'static str {
         match &self.state {
-            State::Other(decoder) => decoder.encoding().name(),
+            State::Other(decoder) | State::Found { decoder, .. } => decoder.encoding().name(),
             State::Start { .. } | State::Undecided { .. } | State::Utf8 => UTF_8.name(),
         }
     }
@@ -59,14 +71,25 @@ impl Decoder {
         match &mut self.state {
             State::Utf8 => out.push_back(piece),
             State::Other(decoder) => decode(decoder, &piece, false, out),
+            State::Found {
+                decoder,
+                before,
+                held,
+            } => {
+                held.extend_from_slice(&piece);
+                let end = end_of_whole_runs(held);
+                decode_found(decoder, before, &held[..end], out);
+                held.drain(..end);
+            }
             State::Start { held, .. } => {
                 held.extend_from_slice(&piece);
                 if held.len() >= 3 {
                     self.settle_start(out);
                 }
             }
-            State::Undecided { held } => {
+            State::Undecided { before, held } => {
                 if held.is_empty() && piece.is_ascii() {
+                    *before = piece.last().copied().unwrap_or(*before);
                     out.push_back(piece);
                     return;
                 }
@@ -85,8 +108,17 @@ impl Decoder {
         if matches!(self.state, State::Undecided { .. }) {
             self.settle_undecided(true, out);
         }
-        if let State::Other(decoder) = &mut self.state {
-            decode(decoder, &[], true, out);
+        match &mut self.state {
+            State::Other(decoder) => decode(decoder, &[], true, out),
+            State::Found {
+                decoder,
+                before,
+                held,
+            } => {
+                decode_found(decoder, before, held, out);
+                decode(decoder, &[], true, out);
+            }
+            State::Start { .. } | State::Undecided { .. } | State::Utf8 => {}
         }
     }
 
@@ -100,7 +132,10 @@ impl Decoder {
             None => (declared, 0),
         };
         self.state = match encoding {
-            None => State::Undecided { held: Vec::new() },
+            None => State::Undecided {
+                before: b'\n',
+                held: Vec::new(),
+            },
             Some(encoding) if encoding == UTF_8 => State::Utf8,
             Some(encoding) => State::Other(Box::new(encoding.new_decoder_without_bom_handling())),
         };
@@ -111,28 +146,30 @@ impl Decoder {
     }
 
     fn settle_undecided(&mut self, at_end: bool, out: &mut VecDeque<Bytes>) {
-        let State::Undecided { held } = &mut self.state else {
+        let State::Undecided { before, held } = &mut self.state else {
             return;
         };
-        let held = std::mem::take(held);
-        let first = held
-            .iter()
-            .position(|byte| !byte.is_ascii())
-            .unwrap_or(held.len());
-        if first == held.len() {
+        let Some(first) = held.iter().position(|byte| !byte.is_ascii()) else {
             // All of it ASCII after all: stay undecided.
+            *before = held.last().copied().unwrap_or(*before);
             if !held.is_empty() {
-                out.push_back(held.into());
+                out.push_back(std::mem::take(held).into());
             }
             return;
-        }
-        let sample = &held[first..held.len().min(first + SAMPLE)];
+        };
         if !at_end && held.len() - first < SAMPLE {
-            self.state = State::Undecided { held };
             return;
         }
-        self.state = if is_gb18030(sample) {
-            State::Other(Box::new(GB18030.new_decoder_without_bom_handling()))
+        let held = std::mem::take(held);
+        let before = *before;
+        let sample = &held[first..held.len().min(first + SAMPLE)];
+        let last = first.checked_sub(1).map_or(before, |index| held[index]);
+        self.state = if gb18030::is_gb18030(last, sample) {
+            State::Found {
+                decoder: Box::new(GB18030.new_decoder_without_bom_handling()),
+                before,
+                held: Vec::new(),
+            }
         } else {
             State::Utf8
         };
@@ -140,58 +177,39 @@ impl Decoder {
     }
 }
 
-/// Whether text that starts with a non-ASCII byte is GB18030 rather than (possibly damaged) UTF-8.
-///
-/// Latin-1 can be GB18030, too: `é` and the letter after it make a Chinese character. But the characters of
-/// common Chinese text (those of GB 2312) are pairs of non-ASCII bytes, and an accent mostly stands alone.
-fn is_gb18030(sample: &[u8]) -> bool {
-    let (mut utf8_runs, mut other_runs, mut odd_runs) = (0_usize, 0_usize, 0_usize);
-    let mut runs = sample
-        .split(u8::is_ascii)
-        .filter(|run| !run.is_empty())
-        .peekable();
-    while let Some(run) = runs.next() {
-        match std::str::from_utf8(run) {
-            Ok(_) => utf8_runs += 1,
-            // The sample may cut its last character.
-            Err(error)
-                if error.error_len().is_none()
-                    && runs.peek().is_none()
-                    && !sample[sample.len() - 1].is_ascii() =>
-            {
-                utf8_runs += 1;
-            }
-            Err(_) => {
-                other_runs += 1;
-                odd_runs += run.len() % 2;
-            }
+/// How many of the bytes are runs that have ended; one that has no end is taken in blocks.
+fn end_of_whole_runs(held: &[u8]) -> usize {
+    let ended = held
+        .iter()
+        .rposition(u8::is_ascii)
+        .map_or(0, |index| index + 1);
+    ended + (held.len() - ended) / LONGEST_RUN * LONGEST_RUN
+}
+
+/// Decodes whole runs; a run that is UTF-8 keeps its length as GB18030, but is no text.
+fn decode_found(
+    decoder: &mut encoding_rs::Decoder,
+    before: &mut u8,
+    bytes: &[u8],
+    out: &mut VecDeque<Bytes>,
+) {
+    let Some(last) = bytes.last() else {
+        return;
+    };
+    let mut done = 0;
+    for run in gb18030::utf8_runs(*before, bytes) {
+        decode(decoder, &bytes[done..run.start], false, out);
+        let first = out.len();
+        decode(decoder, &bytes[run.clone()], false, out);
+        if let Some(text) = out.get_mut(first) {
+            let mut marked = text.to_vec();
+            marked[0] = UNDECODABLE;
+            *text = marked.into();
         }
+        done = run.end;
     }
-    if other_runs <= utf8_runs || odd_runs > other_runs - odd_runs {
-        return false;
-    }
-    // A character cut in two makes two runs of one: damaged UTF-8 still holds more whole characters than faults.
-    let (mut characters, mut faults) = (0_usize, 0_usize);
-    for chunk in sample.utf8_chunks() {
-        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-        faults += usize::from(!chunk.invalid().is_empty());
-    }
-    if characters >= faults {
-        return false;
-    }
-    let mut decoder = GB18030.new_decoder_without_bom_handling();
-    let mut sink = vec![
-        0;
-        decoder
-            .max_utf8_buffer_length_without_replacement(sample.len())
-            .unwrap_or(sample.len() * 4)
-    ];
-    matches!(
-        decoder
-            .decode_to_utf8_without_replacement(sample, &mut sink, false)
-            .0,
-        DecoderResult::InputEmpty
-    )
+    decode(decoder, &bytes[done..], false, out);
+    *before = *last;
 }
 
 fn decode(
@@ -311,17 +329,129 @@ mod tests {
         assert_eq!((found, name), (bytes, "UTF-8"));
     }
 
-    #[test]
-    fn latin_1_is_not_taken_for_gb18030() {
-        for text in [
-            "1,Jos\u{e9} Garc\u{ed}a,x\n",
-            "na\u{ef}ve se\u{f1}or\n",
-            "\u{c5}s\n",
-        ] {
-            let bytes = encoding_rs::WINDOWS_1252.encode(text).0.into_owned();
-            let (found, name) = decoded(None, None, &bytes, 3);
-            assert_eq!((found, name), (bytes, "UTF-8"));
+    /// What becomes of a file of ASCII with this name in two of its rows.
+    fn found_for(name: &[u8]) -> &'static str {
+        let file = [
+            b"accountId,accountName,type\n936da01f,plain,1\n1,",
+            name,
+            b",x\n2,other,y\n3,",
+            name,
+            b",z\n",
+        ]
+        .concat();
+        let (found, encoding) = decoded(None, None, &file, 7);
+        if encoding == "UTF-8" {
+            assert_eq!(found, file);
+        } else {
+            let text = GB18030.decode_without_bom_handling(&file).0;
+            assert_eq!(String::from_utf8_lossy(&found), text);
         }
+        encoding
+    }
+
+    #[test]
+    fn chinese_names_are_found_to_be_gb18030() {
+        for name in [
+            "上海科技有限公司",
+            "账户1",
+            "张三",
+            "账户名称",
+            "卡负余额",
+            "深圳市腾讯计算机系统有限公司",
+            "欧阳娜娜",
+            "朱镕基,浙江",
+            "（中国）有限公司",
+            "國際貿易有限公司",
+            "张三,é",
+        ] {
+            let bytes = GB18030.encode(name).0;
+            assert_eq!(found_for(&bytes), "gb18030", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_another_encoding_is_not_taken_for_gb18030() {
+        use encoding_rs::{
+            BIG5, EUC_JP, EUC_KR, IBM866, KOI8_R, SHIFT_JIS, WINDOWS_874, WINDOWS_1250,
+            WINDOWS_1251, WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256,
+        };
+        for (encoding, names) in [
+            (
+                WINDOWS_1252,
+                "ÄÖ GmbH|Créée SA|José García|naïve señor|Ås|Müller|ÉÉ|“quoted”|Joe’s Diner|ÄÖÜ|SÃO",
+            ),
+            (WINDOWS_1250, "Łódź|Žluťoučký kůň|Škoda"),
+            (WINDOWS_1251, "Москва|ООО Ромашка|Газпром|МОСКВА"),
+            (KOI8_R, "Москва|ООО Ромашка|Газпром"),
+            (IBM866, "Москва|Газпром"),
+            (WINDOWS_1253, "Αθήνα|ΕΘΝΙΚΗ|Παπαδόπουλος"),
+            (WINDOWS_1254, "İstanbul|Şişli"),
+            (WINDOWS_1255, "שלום|חברה"),
+            (WINDOWS_1256, "محمد|شركة|السعودية"),
+            (WINDOWS_874, "บริษัท|ไทย|กรุงเทพ"),
+            (EUC_KR, "서울무역|삼성전자|주식회사 한국|김철수"),
+            (EUC_JP, "大阪貿易|東京|株式会社トヨタ|佐々木|渡辺|福岡|食品"),
+            (SHIFT_JIS, "大阪貿易|株式会社トヨタ|ｶﾀｶﾅ|佐藤花子"),
+            (BIG5, "高雄|台北市|鴻海精密|王大明|股份有限公司"),
+        ] {
+            for name in names.split('|') {
+                let bytes = encoding.encode(name).0;
+                assert_eq!(found_for(&bytes), "UTF-8", "{name} in {}", encoding.name());
+            }
+        }
+        for lost in [
+            &b"Joe\xE2\x99s Diner"[..],
+            b"Joe\x80\x99s Diner",
+            b"Joe\xE2\x80s Diner",
+        ] {
+            assert_eq!(found_for(lost), "UTF-8", "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn utf8_after_gb18030_is_no_text() {
+        let head = "1,上海科技有限公司\n".repeat(SAMPLE / 18);
+        let head = GB18030.encode(&head).0;
+        let row = GB18030.encode("8,上海 B座\n").0;
+        for name in ["上海科技", "高雄", "Crée", "Joe’s Diner", "一二三 (高雄)"] {
+            let utf8 = format!("7,{name}\n");
+            let file = [&head, utf8.as_bytes(), &row].concat();
+            for step in [1, 2, 3, 5, 1000] {
+                let (found, encoding) = decoded(None, None, &file, step);
+                let mut lines = found
+                    .split_inclusive(|byte| *byte == b'\n')
+                    .map(std::str::from_utf8)
+                    .skip(SAMPLE / 18 - 1);
+                assert_eq!(encoding, "gb18030");
+                assert_eq!(lines.next(), Some(Ok("1,上海科技有限公司\n")));
+                let foreign = lines.next().expect("a line");
+                assert!(foreign.is_err(), "{name} in steps of {step}");
+                assert_eq!(lines.next(), Some(Ok("8,上海 B座\n")));
+                assert_eq!(lines.next(), None);
+            }
+            // Where it is declared, it is taken at its word.
+            let (text, _) = decoded(Some(GB18030), None, &file, 3);
+            assert_eq!(text.len(), decoded(None, None, &file, 3).0.len());
+            assert!(std::str::from_utf8(&text).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_run_without_an_end_is_not_held() {
+        let name = "上海科技有限公司";
+        let bytes = GB18030.encode(name).0.repeat(20_000);
+        let mut decoder = Decoder::new(None, None);
+        let mut out = VecDeque::new();
+        for piece in bytes.chunks(10_000) {
+            decoder.push(Bytes::copy_from_slice(piece), &mut out);
+            let (State::Undecided { held, .. } | State::Found { held, .. }) = &decoder.state else {
+                continue;
+            };
+            assert!(held.len() < SAMPLE + 10_000);
+        }
+        decoder.finish(&mut out);
+        let text: Vec<u8> = out.into_iter().flatten().collect();
+        assert!(text == name.repeat(20_000).as_bytes());
     }
 
     #[test]
