@@ -125,7 +125,7 @@ fn a_stopped_run_leaves_in_the_inbox_what_it_has_not_loaded() {
     let ran = stop(child, Signal::TERM);
     assert_eq!(ran.exit, Some(3), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("not loaded: TWO, THREE"),
+        ran.stdout.contains("not tried: TWO, THREE"),
         "{}",
         ran.stdout
     );

@@ -111,7 +111,7 @@ impl Report<'_> {
             say!("{}", late.in_words());
         }
         if self.stopped.is_some() && !self.left.is_empty() {
-            say!("not loaded: {}", self.left.join(", "));
+            say!("not tried: {}", self.left.join(", "));
         }
         say!(
             "{}. Warehouse: {}",
