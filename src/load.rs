@@ -16,7 +16,7 @@ use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 pub use self::{
     controls::{Counted, HOOK_TOTAL, LINE_TOTAL, RowOrigin, Totals, accounted, is_sum},
     keys::Repeated,
-    recount::{Recount, limit, recount},
+    recount::{Recount, limit, read_all, recount},
 };
 use crate::{
     config::LoadConfig,

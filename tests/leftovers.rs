@@ -1,6 +1,10 @@
 //! What dead processes have left, and warehouses that are damaged.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::support::{program::Workspace, random::Random, small_disk::SmallDisk};
 
@@ -165,6 +169,43 @@ fn a_damaged_warehouse_never_kills_the_process_and_is_left_untouched() {
         }
     }
     println!("{damages} damages, seed {seed}: {tally:?}");
+}
+
+#[test]
+fn verify_finds_every_damaged_block_that_anybody_could_read() {
+    let (workspace, sound) = sound();
+    let live = workspace.data().join("warehouse.duckdb");
+    let mut found = 0;
+    for block in (HEADERS..sound.len()).step_by(BLOCK) {
+        let mut damaged = sound.clone();
+        damaged[block + 1000] ^= 4;
+        fs::write(&live, &damaged).expect("to write");
+        let ran = workspace.run(&["verify"]);
+        let is_damaged = read_by_an_analyst(&live).is_err();
+        let expected = if is_damaged { Some(2) } else { Some(0) };
+        assert_eq!(ran.exit, expected, "block at {block}: {}", ran.stderr);
+        found += usize::from(is_damaged);
+    }
+    // The others are free.
+    assert!(found > 3, "{found}");
+}
+
+/// Reads all there is.
+fn read_by_an_analyst(path: &Path) -> duckdb::Result<()> {
+    let settings = duckdb::Config::default().access_mode(duckdb::AccessMode::ReadOnly)?;
+    let connection = duckdb::Connection::open_with_flags(path, settings)?;
+    let mut tables =
+        connection.prepare("SELECT schema_name || '.' || table_name FROM duckdb_tables()")?;
+    let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+    for table in tables.collect::<duckdb::Result<Vec<_>>>()? {
+        let sql = format!("SELECT t::VARCHAR FROM {table} t");
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            row.get::<_, String>(0)?;
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -134,6 +134,10 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
         let recount = load::recount(&connection, &table, contract, child, batches.as_deref())?;
         tables.extend(recount.map(|recount| (dataset.to_owned(), recount)));
     }
+    if scope.dataset.is_none() && scope.selections.is_empty() {
+        bar.set_message("reading every cell");
+        load::read_all(&connection)?;
+    }
     drop(connection);
 
     let revisions = revisions::revisions(&books, contracts);
