@@ -5,6 +5,7 @@ mod archive;
 mod backfill;
 mod cadence;
 mod config;
+mod contents;
 mod datasets;
 mod demo;
 mod ingest;
@@ -43,7 +44,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         ..
     }) = &cli.command
     {
-        return rollback::look_at(path);
+        return contents::look_at(path);
     }
     let data_dir = cli.global.data_dir.clone();
     let settings_file = cli.global.config.clone();

@@ -372,14 +372,20 @@ fn what_the_hints_say_repairs_it() {
     assert_eq!(rows, ["4"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_file_of_the_archive_is_fetched_again() {
+/// A warehouse with a batch whose link lives as long as the server.
+async fn fetched() -> (Server, Workspace) {
     let server = Server::start(|_| Reply::new(200, repayments(&[1]))).await;
     let workspace = Workspace::new();
     let hook =
         serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/rows.csv")});
     workspace.receive("1.json", &hook.to_string());
     assert_eq!(workspace.run(&["run"]).exit, Some(0));
+    (server, workspace)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_of_the_archive_is_fetched_again() {
+    let (_server, workspace) = fetched().await;
     let file = kept(&workspace, "account_repayment/B1", ".zst");
     fs::write(&file, "no zstd").expect("written");
     assert_eq!(verify(&workspace, &[]).0.exit, Some(1));
@@ -390,12 +396,7 @@ async fn a_damaged_file_of_the_archive_is_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_archive_has_forgotten_is_written_down_again() {
-    let server = Server::start(|_| Reply::new(200, repayments(&[1]))).await;
-    let workspace = Workspace::new();
-    let hook =
-        serde_json::json!({"batchNo": "B1", "lastPage": true, "fileUrl": server.url("/rows.csv")});
-    workspace.receive("1.json", &hook.to_string());
-    assert_eq!(workspace.run(&["run"]).exit, Some(0));
+    let (_server, workspace) = fetched().await;
     let document = kept(&workspace, "account_repayment/B1", ".json");
     // Half of it is as good as nothing.
     for lose in [fs::remove_file, |document: &PathBuf| {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    Context,
+    Context, contents,
     output::{Table, counted, say},
-    progress, rollback,
+    progress,
 };
 use crate::{
     archive::{Archive, Loaded, Removed, Retention},
@@ -51,12 +51,14 @@ pub(super) fn clear(config: &Config, thorough: bool, dry_run: bool) -> Result<Re
 fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     for path in [live, &publish::previous_of(live)] {
-        let batches = rollback::loaded(path)?.into_iter();
-        loaded.revisions.extend(batches.filter_map(|batch| {
-            // What is no number has no folder in the archive.
-            let batch_no = BatchNo::new(&batch.batch_no).ok()?;
-            Some((batch.dataset, batch_no, batch.revision))
-        }));
+        let batches = contents::survived(path)?.map(|contents| contents.batches);
+        loaded
+            .revisions
+            .extend(batches.into_iter().flatten().filter_map(|batch| {
+                // What is no number has no folder in the archive.
+                let batch_no = BatchNo::new(&batch.batch_no).ok()?;
+                Some((batch.dataset, batch_no, batch.revision))
+            }));
         if thorough && let Some(connection) = ledger::open_reading(path)? {
             loaded.files.extend(ledger::loaded_files(&connection)?);
         }

@@ -2,32 +2,24 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
 
 use super::{
     Context,
+    contents::{self, Contents},
     output::{self, say},
 };
 use crate::{
     cli::{DoingFormat, Rollback},
     error::{Error, ExitStatus, Result},
-    ledger::{self, LoadedBatch, PublishedRun},
+    ledger::LoadedBatch,
     publish::{self, Lock},
     stop::Stop,
     warehouse_file::check_no_wal,
 };
-
-/// What a warehouse file holds, as far as a person wants to know before it is published.
-struct Contents {
-    run: Option<PublishedRun>,
-    batches: BTreeSet<LoadedBatch>,
-}
 
 pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus> {
     let live = context.config.warehouse_path();
@@ -54,11 +46,11 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         return interrupted(&live, arguments.doing.format);
     }
     check_no_wal(&live)?;
-    let Some(back) = survived(&previous)? else {
+    let Some(back) = contents::survived(&previous)? else {
         return Err(nothing_kept(&previous));
     };
     // A warehouse that can't be read any more is a reason to roll back, not one against it.
-    let (undone, unreadable) = match survived(&live) {
+    let (undone, unreadable) = match contents::survived(&live) {
         Ok(undone) => (undone, None),
         Err(error) => (None, Some(error)),
     };
@@ -107,55 +99,6 @@ fn interrupted(live: &Path, format: DoingFormat) -> Result<ExitStatus> {
         }))?,
     }
     Ok(exit)
-}
-
-/// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
-pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
-    contents(path).map(|_| ExitStatus::Success)
-}
-
-/// The batches that a warehouse has loaded; none when the file is not there or has no ledger.
-///
-/// # Errors
-/// When it can't be read; not even one that makes the engine crash ends this process.
-pub(super) fn loaded(path: &Path) -> Result<BTreeSet<LoadedBatch>> {
-    Ok(survived(path)?.map_or_else(BTreeSet::new, |contents| contents.batches))
-}
-
-/// What a warehouse holds; a child process has looked first, since a damaged file may make the engine crash.
-fn survived(path: &Path) -> Result<Option<Contents>> {
-    let looked = env::current_exe().and_then(|program| {
-        Command::new(program)
-            .args(["rollback", "--look-at"])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-    });
-    let looked = looked.map_err(Error::io("have a child process look at", path))?;
-    // An error that it has met is met here again, and said.
-    match looked.signal() {
-        Some(signal) => Err(Error::Warehouse {
-            path: path.to_path_buf(),
-            message: format!("whoever reads it crashes (signal {signal}): it is damaged"),
-            hint: Some(
-                "restore it from a copy, or move it away and `redledger backfill '*'` from the archive".into(),
-            ),
-        }),
-        None => contents(path),
-    }
-}
-
-/// The newest run and the loaded batches; `None` when the file is not there or has no ledger.
-fn contents(path: &Path) -> Result<Option<Contents>> {
-    let Some(connection) = ledger::open_reading(path)? else {
-        return Ok(None);
-    };
-    Ok(Some(Contents {
-        run: ledger::last_run(&connection)?,
-        batches: ledger::loaded_batches(&connection)?,
-    }))
 }
 
 fn nothing_kept(previous: &Path) -> Error {

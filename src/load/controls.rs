@@ -147,10 +147,19 @@ pub(super) struct RowChecks {
 impl RowChecks {
     /// The controls of a contract.
     fn of(contract: &Contract) -> Self {
-        Self::on(contract, None, |_| true)
+        let sums = contract.fields.iter().filter_map(|field| match field.kind {
+            FieldType::Decimal {
+                precision, scale, ..
+            } if precision <= SUMMED_PRECISION => Some((field.column.clone(), scale)),
+            _ => None,
+        });
+        Self {
+            sums: sums.collect(),
+            ..Self::on(contract, None, |_| true)
+        }
     }
 
-    /// Those whose columns the table has, and what its rows say of the files that they name.
+    /// Those whose columns the table has but for the sums, and what its rows say of the files that they name.
     pub(super) fn on(
         contract: &Contract,
         child: Option<&Contract>,
@@ -179,14 +188,8 @@ impl RowChecks {
             let rows = parent.rows_field.as_deref().and_then(column);
             Some((column(&parent.url_field)?, rows))
         });
-        let sums = contract.fields.iter().filter_map(|field| match field.kind {
-            FieldType::Decimal {
-                precision, scale, ..
-            } if precision <= SUMMED_PRECISION => Some((field.column.clone(), scale)),
-            _ => None,
-        });
         Self {
-            sums: sums.collect(),
+            sums: Vec::new(),
             rules: rules.collect(),
             finer: FinerAmounts::of(contract).filter(|finer| finer.columns().all(has)),
             names_files,

@@ -1,0 +1,64 @@
+//! A look at a warehouse file that may be damaged: the engine may crash on one, so a child process goes first.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    error::{Error, ExitStatus, Result},
+    ledger::{self, LoadedBatch, PublishedRun},
+};
+
+/// What a warehouse file holds, as far as a person wants to know before it is published.
+pub(super) struct Contents {
+    pub(super) run: Option<PublishedRun>,
+    pub(super) batches: BTreeSet<LoadedBatch>,
+}
+
+/// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
+pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
+    contents(path).map(|_| ExitStatus::Success)
+}
+
+/// What a warehouse holds; `None` when the file is not there or has no ledger. A child process has looked first.
+///
+/// # Errors
+/// When it can't be read; not even one that makes the engine crash ends this process.
+pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
+    let looked = env::current_exe().and_then(|program| {
+        Command::new(program)
+            .args(["rollback", "--look-at"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+    let looked = looked.map_err(Error::io("have a child process look at", path))?;
+    // An error that it has met is met here again, and said.
+    match looked.signal() {
+        Some(signal) => Err(Error::Warehouse {
+            path: path.to_path_buf(),
+            message: format!("whoever reads it crashes (signal {signal}): it is damaged"),
+            hint: Some(
+                "restore it from a copy, or move it away and `redledger backfill '*'` from the archive".into(),
+            ),
+        }),
+        None => contents(path),
+    }
+}
+
+/// The newest run and the loaded batches; `None` when the file is not there or has no ledger.
+fn contents(path: &Path) -> Result<Option<Contents>> {
+    let Some(connection) = ledger::open_reading(path)? else {
+        return Ok(None);
+    };
+    Ok(Some(Contents {
+        run: ledger::last_run(&connection)?,
+        batches: ledger::loaded_batches(&connection)?,
+    }))
+}
