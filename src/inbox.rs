@@ -104,6 +104,16 @@ impl Inbox {
         Ok(paths)
     }
 
+    /// Whether any announcement was loaded that is still kept.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read.
+    pub fn has_done(&self) -> Result<bool> {
+        let folder = self.folder.join("done");
+        let paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
+        Ok(paths.iter().any(|path| is_announcement(path)))
+    }
+
     /// All that was received and is still kept, in the order of arrival.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
 mod books;
+mod condition;
 mod queries;
 mod tables;
 
@@ -12,11 +13,12 @@ use duckdb::{
 };
 
 pub use self::{
-    books::{Books, FileFigures, KeptRejections, books, loaded_files},
+    books::loaded_files,
+    condition::{Condition, condition},
     queries::{
         BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
-        batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
-        rejections, rejections_by_code, revisions, rows_rejected,
+        batches, controls, files, last_run, loaded_batches, newest_loaded, open_auditing,
+        open_reading, rejections, rejections_by_code, revisions, rows_rejected,
     },
     tables::create,
 };

@@ -357,10 +357,7 @@ mod tests {
         assert_eq!(prune(false).expect("removed"), would);
         assert_eq!((would.revisions.len(), would.files), (2, 2));
         assert_eq!(revisions(&archive), [3]);
-        assert_eq!(
-            archive.verify(|_, _| true, |_| {}).expect("read").findings,
-            []
-        );
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
         assert_eq!(prune(false).expect("removed"), Removed::default());
     }
 
@@ -438,10 +435,7 @@ mod tests {
         let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("one", 700)]);
         let removed = prune(&archive, retention(), true, false).expect("removed");
         assert_eq!((removed.revisions.len(), removed.files), (2, 1));
-        assert_eq!(
-            archive.verify(|_, _| true, |_| {}).expect("read").findings,
-            []
-        );
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
     }
 
     #[test]
@@ -480,7 +474,7 @@ mod tests {
             let removed = prune(&archive, retention(), thorough, false);
             assert_eq!(removed.expect("removed").files, files);
         }
-        assert_eq!(archive.verify(|_, _| true, |_| {}).expect("read").files, 1);
+        assert_eq!(archive.verify(|_| {}).expect("read").files, 1);
     }
 
     #[test]
@@ -506,7 +500,7 @@ mod tests {
                 "missing" => fs::remove_file(&kept).expect("removed"),
                 _ => fs::write(path(".json"), "{}").expect("written"),
             }
-            let findings = archive.verify(|_, _| true, |_| {}).expect("read").findings;
+            let findings = archive.verify(|_| {}).expect("read").findings;
             assert_eq!(findings.len(), 1, "{damage}: {findings:?}");
         }
     }

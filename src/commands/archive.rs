@@ -69,7 +69,7 @@ fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
     let bar = progress::spinner(context);
     let archive = Archive::new(&context.config.data_dir);
-    let verified = archive.verify(|_, _| true, progress::each_file(&bar))?;
+    let verified = archive.verify(progress::each_file(&bar))?;
     bar.finish_and_clear();
     let mut table = Table::new(&["path", "problem"]);
     for finding in &verified.findings {

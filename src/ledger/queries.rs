@@ -10,7 +10,7 @@ use duckdb::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{BatchEntry, Control, Difference, FileEntry, State};
+use super::{BatchEntry, Control, Difference, FileEntry, State, condition};
 use crate::{
     error::{Error, Result},
     warehouse_file::{self, check_magic, check_no_wal, refused},
@@ -84,12 +84,25 @@ impl FromSql for State {
     }
 }
 
-/// Opens the warehouse to read the ledger; `None` when there is no warehouse or no ledger in it yet.
+/// Opens the warehouse to read the ledger; `None` when there is no warehouse, or nothing in it.
 ///
 /// # Errors
-/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or has a `.wal` beside
-/// it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
+/// [`Error::Warehouse`] when the file is no warehouse, lacks tables of the ledger, was made by a newer DuckDB or has
+/// a `.wal` beside it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
+    // No folder beside the warehouse for what spills: looking leaves no traces.
+    open(path, "")
+}
+
+/// The same for questions about the whole of it: what does not fit into memory goes to the folder `spill`.
+///
+/// # Errors
+/// As [`open_reading`].
+pub fn open_auditing(path: &Path, spill: &Path) -> Result<Option<Connection>> {
+    open(path, &spill.to_string_lossy())
+}
+
+fn open(path: &Path, spill: &str) -> Result<Option<Connection>> {
     if !warehouse_file::exists(path)? {
         return Ok(None);
     }
@@ -98,8 +111,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     let open = || {
         let settings = EngineConfig::default()
             .access_mode(AccessMode::ReadOnly)?
-            // No folder beside the warehouse for what spills: looking leaves no traces.
-            .with("temp_directory", "")?
+            .with("temp_directory", spill)?
             .enable_external_access(false)?
             .enable_autoload_extension(false)?;
         Connection::open_with_flags(path, settings)
@@ -114,13 +126,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
             refused(path, &error)
         }
     })?;
-    let has_ledger: bool = connection
-        .query_row(
-            "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'redledger' AND table_name = 'batch'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(Error::database("look at the ledger"))?;
+    let has_ledger = condition(&connection)?.has_ledger(path)?;
     Ok(has_ledger.then_some(connection))
 }
 

@@ -8,14 +8,14 @@ use super::quoted;
 use crate::error::{Error, Result};
 
 /// A table's name, comment and columns: name, type, comment.
-type TableText = (
+pub(super) type TableText = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str, &'static str)],
 );
 
 /// Tables with their columns, types and comments.
-const TABLES: &[TableText] = &[
+pub(super) const TABLES: &[TableText] = &[
     (
         "batch",
         "One row a revision of a batch. For bills it covers the bill lines too",
