@@ -5,6 +5,8 @@
 //! a revision and not one for each file: a batch of bills may have 10,000 files, and their order counts.
 
 mod delivery;
+mod journal;
+mod tidy;
 mod upkeep;
 mod verify;
 mod writer;
@@ -115,6 +117,7 @@ impl Archive {
             for folder in folders {
                 sync_folder(folder)?;
             }
+            self.enter(delivery)?;
             let mut file = tempfile::Builder::new()
                 .prefix(INCOMING)
                 .tempfile_in(&self.folder)?;
@@ -294,14 +297,14 @@ impl ContentHash {
     }
 }
 
-/// The folders in a folder, by name; none when it is not there.
+/// The folders in a folder, by name, but for the archive's journal; none when it is not there.
 fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = entries(folder)?;
-    found.retain(|(_, path)| path.is_dir());
+    found.retain(|(name, path)| !name.starts_with('.') && path.is_dir());
     Ok(found)
 }
 
-/// The names of the folders in a folder, in order; none when it is not there.
+/// The same folders' names alone, in order.
 fn names_of_folders(folder: &Path) -> Result<Vec<String>> {
     let failed = |error| Error::io("read the archive's folder", folder)(error);
     let read = match fs::read_dir(folder) {
@@ -314,7 +317,8 @@ fn names_of_folders(folder: &Path) -> Result<Vec<String>> {
         let kind = entry.file_type().map_err(failed)?;
         // A link may lead to a folder.
         let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-        names.extend(entry.file_name().into_string().ok().filter(|_| is_folder));
+        let name = entry.file_name().into_string().ok();
+        names.extend(name.filter(|name| is_folder && !name.starts_with('.')));
     }
     names.sort_unstable();
     Ok(names)

@@ -13,7 +13,7 @@ use duckdb::{
 };
 
 pub use self::{
-    books::loaded_files,
+    books::{kept_files, loaded_among, loaded_files},
     condition::{Condition, condition},
     queries::{
         BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
