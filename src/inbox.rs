@@ -326,6 +326,7 @@ mod tests {
                     .to_string_lossy()
                     .into_owned()
             })
+            .filter(|name| name != FORMAT_FILE)
             .collect();
         names.sort();
         names
