@@ -7,6 +7,7 @@
 mod delivery;
 mod upkeep;
 mod verify;
+mod withdrawn;
 mod writer;
 
 use std::{
@@ -23,6 +24,7 @@ pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     upkeep::{Loaded, Removed, Retention},
     verify::{Finding, Verified},
+    withdrawn::{Withdrawn, WithdrawnRevision},
     writer::ArchiveWriter,
 };
 use crate::{

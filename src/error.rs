@@ -239,13 +239,19 @@ pub enum Error {
         #[source]
         source: Box<duckdb::Error>,
     },
-    /// Another process holds the lock.
+    /// Another process holds the lock, or has the warehouse open.
     #[error("{} is held by {holder}", path.display())]
     Locked {
-        /// The lock file.
+        /// The lock file, or the warehouse.
         path: PathBuf,
-        /// Who holds it, as it wrote itself down.
+        /// Who holds it, as it wrote itself down or as the system knows it.
         holder: String,
+    },
+    /// The warehouse is not the one any more that a run has begun with.
+    #[error("{} was changed by somebody else while this command was at work; nothing was published", path.display())]
+    Changed {
+        /// The warehouse.
+        path: PathBuf,
     },
     /// The file system can't lock.
     #[error("lock {}: this file system has no locks", path.display())]
@@ -311,7 +317,9 @@ impl Error {
         match self {
             Self::Fetch(error) => error.kind.policy().exit,
             Self::File { .. } => ExitStatus::Attention,
-            Self::Locked { .. } | Self::Stopped { .. } => ExitStatus::Incomplete,
+            Self::Locked { .. } | Self::Changed { .. } | Self::Stopped { .. } => {
+                ExitStatus::Incomplete
+            }
             Self::Usage { .. }
             | Self::Settings { .. }
             | Self::Announcement { .. }
@@ -344,7 +352,10 @@ impl Error {
             | Self::File { hint, .. }
             | Self::Warehouse { hint, .. } => hint.as_deref(),
             Self::Locked { .. } => Some(
-                "try again when it has ended (commands that load wait for --lock-wait); clients should open the warehouse to read only",
+                "try again when it has ended (commands that load wait for each other for --lock-wait); clients should open the warehouse to read only",
+            ),
+            Self::Changed { .. } => Some(
+                "run again: it goes on from what is there now; clients should open the warehouse to read only",
             ),
             Self::NoLocks { .. } => Some(
                 "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",

@@ -14,8 +14,8 @@ use duckdb::{
 pub use self::{
     books::{Books, FileFigures, KeptRejections, books, loaded_files},
     queries::{
-        BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
-        batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
+        AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
+        RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
         rejections, rejections_by_code, revisions, rows_rejected,
     },
     tables::create,
