@@ -292,7 +292,8 @@ impl<'a> LoadSession<'a> {
         // Nobody else writes now: whatever is half-written there, a dead process has left.
         Inbox::new(&config.data_dir).remove_leftovers()?;
         Archive::new(&config.data_dir).remove_leftovers()?;
-        let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
+        let may_begin_anew = self.command == "backfill";
+        let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
         let loaded = self.load_into(&staging, batches, count, limits);

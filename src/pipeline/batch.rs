@@ -52,6 +52,8 @@ pub struct Replay {
     pub watermark: Option<i64>,
     /// The files that its rows name.
     pub named: Arc<HashMap<NamedBy, Arc<ArchivedFile>>>,
+    /// Whether a rollback has withdrawn it.
+    pub is_withdrawn: bool,
     /// Whether the archive is another data directory's.
     pub foreign: bool,
 }

@@ -202,6 +202,8 @@ enum Told {
 fn refusal(standing: &Standing, batch: &Batch) -> Option<Refusal> {
     match &batch.replay {
         None => standing.refuses(batch.acceptance),
-        Some(_) => standing.refuses_replay(batch.acceptance.at),
+        Some(replay) => {
+            standing.refuses_replay(replay.revision, replay.is_withdrawn, batch.acceptance.at)
+        }
     }
 }
