@@ -22,7 +22,7 @@ use duckdb::{
 use serde_json::Value;
 
 use self::tables::Tables;
-pub use self::{content::Kept, presence::Presence};
+pub use self::{content::Kept, presence::check_nothing_loaded};
 use crate::{
     archive::{Archive, Verified},
     batch_no::BatchNo,

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{Archive, Delivery, DeliveryOutcome, content_hash, entries, hash_of, names_of_folders};
+use super::{Archive, Delivery, DeliveryOutcome, entries, hash_of, names_of_folders};
 use crate::{batch_no::BatchNo, error::Result};
 
 /// What a check of the archive has found.
@@ -40,8 +40,8 @@ pub struct Delivered {
     pub dataset: String,
     /// The revision.
     pub revision: i32,
-    /// The content that was delivered: the hash that a batch is known by.
-    pub content_hash: String,
+    /// The hash that what was delivered is known by.
+    pub known_by: String,
     /// Whether it was loaded.
     pub is_loaded: bool,
 }
@@ -146,9 +146,8 @@ impl Archive {
         let damaged: HashSet<String> = damaged.map(|finding| finding.path.clone()).collect();
         for delivery in deliveries {
             self.look_for_missing(&delivery, &damaged, &mut batch);
-            let hashes = delivery.files.iter().map(|file| file.content_hash.as_str());
             batch.delivered.push(Delivered {
-                content_hash: content_hash(hashes),
+                known_by: delivery.known_by(),
                 is_loaded: delivery.outcome == DeliveryOutcome::Loaded,
                 revision: delivery.revision,
                 dataset: delivery.dataset,

@@ -37,6 +37,8 @@ struct Line {
     revision: i32,
     file_id: Option<i64>,
     content_hash: Option<String>,
+    /// The hash that its content is known by.
+    known_by: Option<String>,
     archive_path: Option<String>,
     state: Option<String>,
     /// The hash that its batch is entered with.
@@ -60,7 +62,7 @@ impl Audit<'_> {
         self.run(&format!(
             "CREATE TEMP TABLE _line AS SELECT coalesce(f.batch_no, e.batch_no) AS batch_no, \
              coalesce(f.owner, e.dataset) AS dataset, coalesce(f.revision, e.revision) AS revision, f.file_id, \
-             f.content_hash, {path} AS archive_path, e.state, e.content_hash AS entered FROM _file f FULL JOIN _entry e \
+             f.content_hash, f.known_by, {path} AS archive_path, e.state, e.content_hash AS entered FROM _file f FULL JOIN _entry e \
              ON e.dataset = f.owner AND e.batch_no = f.batch_no AND e.revision = f.revision \
              ORDER BY ALL"
         ))?;
@@ -93,7 +95,7 @@ impl Audit<'_> {
 
     fn lines(&self, first: u64) -> Result<Vec<Line>> {
         let sql = format!(
-            "SELECT batch_no, dataset, revision, file_id, content_hash, archive_path, state, entered FROM _line \
+            "SELECT batch_no, dataset, revision, file_id, content_hash, known_by, archive_path, state, entered FROM _line \
              WHERE rowid >= {first} AND rowid < {} ORDER BY rowid",
             first + FILES
         );
@@ -104,9 +106,10 @@ impl Audit<'_> {
                 revision: row.get(2)?,
                 file_id: row.get(3)?,
                 content_hash: row.get(4)?,
-                archive_path: row.get(5)?,
-                state: row.get(6)?,
-                entered: row.get(7)?,
+                known_by: row.get(5)?,
+                archive_path: row.get(6)?,
+                state: row.get(7)?,
+                entered: row.get(8)?,
             })
         })
     }
@@ -272,7 +275,7 @@ impl Content<'_> {
         let (Some(batch), Some(revision)) = (&mut self.batch, &mut self.revision) else {
             return;
         };
-        if let Some(hash) = &line.content_hash {
+        if let Some(hash) = &line.known_by {
             revision.hash.add(hash);
         }
         let Some(shelves) = &self.shelves else {
@@ -335,12 +338,10 @@ impl Content<'_> {
         let has_content = is_loaded || state == Some(State::Superseded.as_str());
         if self.shelves.is_some() && is_loaded && revision.all_kept {
             let (what, found) = match delivered {
-                Some(of) if Some(&of.content_hash) == revision.entered.as_ref() => {
-                    (None, Value::Null)
-                }
+                Some(of) if Some(&of.known_by) == revision.entered.as_ref() => (None, Value::Null),
                 Some(of) => (
                     Some("what the archive says was delivered".to_owned()),
-                    of.content_hash.as_str().into(),
+                    of.known_by.as_str().into(),
                 ),
                 None if self.keep_current => (
                     Some(format!(

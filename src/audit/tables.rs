@@ -117,16 +117,8 @@ impl Audit<'_> {
                 )
             })
             .collect();
-        // A ledger of the first format does not say how many rejections it has kept.
-        let kept = self.count(
-            "SELECT count(*) FROM duckdb_columns() WHERE database_name = current_database() \
-             AND schema_name = 'redledger' AND table_name = 'file' AND column_name = 'rejections_kept'",
-        )?;
-        let kept = if kept > 0 {
-            "f.rejections_kept"
-        } else {
-            "NULL::BIGINT"
-        };
+        let kept = ledger::later(self.connection, "file", "rejections_kept")?;
+        let identity = ledger::later(self.connection, "file", "identity")?;
         // Of a batch its few files; the whole ledger is rather read again for each question than held.
         let file = if self.scope.picks.is_empty() {
             "VIEW"
@@ -155,7 +147,7 @@ impl Audit<'_> {
 
              CREATE TEMP VIEW _known AS
              SELECT f.file_id, f.dataset, coalesce(l.owner, o.owner, f.dataset) AS owner, f.batch_no, f.revision,
-             _count(f.bytes) AS bytes, f.content_hash, _count(f.rows_read) AS rows_read,
+             _count(f.bytes) AS bytes, f.content_hash, coalesce({identity}, f.content_hash) AS known_by, _count(f.rows_read) AS rows_read,
              _count(f.rows_loaded) AS rows_loaded, _count(f.rows_rejected) AS rows_rejected,
              {kept} AS rejections_kept, f.archive_path
              FROM (SELECT * REPLACE (coalesce(dataset, '') AS dataset, coalesce(batch_no, '') AS batch_no,

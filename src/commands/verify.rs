@@ -11,7 +11,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    audit::{self, Audited, Finding, Pick, Place, Presence, Scope, Watch},
+    audit::{self, Audited, Finding, Pick, Place, Scope, Watch},
     batch_no::BatchNo,
     cli::{ReadingFormat, Verify},
     error::{ExitStatus, Result},
@@ -52,8 +52,7 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
     let audited = audit::audit(config, contracts, &scope, archive, &mut Shown(&bar))?;
     bar.finish_and_clear();
     let Some(audited) = audited else {
-        let live = config.warehouse_path();
-        Presence::of(&config.data_dir, &live)?.is_fresh(&config.data_dir, &live)?;
+        audit::check_nothing_loaded(config)?;
         super::say_nothing_loaded(context);
         if format != ReadingFormat::Table {
             findings_table(&[]).print(format)?;
