@@ -293,7 +293,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::FileTimes;
 
     use bytes::Bytes;
@@ -301,70 +301,82 @@ mod tests {
     use super::*;
     use crate::archive::{DeliveredFile, Format};
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    pub(in super::super) const DAY: Duration = Duration::from_secs(86_400);
 
     /// An archive with a delivery for each of `revisions`: its content, and its age in days.
-    fn archive(revisions: &[(&str, u32)]) -> (tempfile::TempDir, Archive) {
+    pub(in super::super) fn archive(revisions: &[(&str, u32)]) -> (tempfile::TempDir, Archive) {
         let data_dir = tempfile::tempdir().expect("a folder");
         let archive = Archive::new(data_dir.path());
-        let batch_no = BatchNo::new("B1").expect("a number");
         for (revision, (content, age)) in (1..).zip(revisions) {
-            let mut writer = archive.writer();
-            writer
-                .write(&Bytes::copy_from_slice(content.as_bytes()))
-                .expect("to write");
-            let hash = {
-                use sha2::Digest as _;
-                base16ct::lower::encode_string(&sha2::Sha256::digest(content.as_bytes()))
-            };
-            let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
-            let delivery = Delivery {
-                format: Format,
-                dataset: "d".into(),
-                batch_no: batch_no.clone(),
-                revision,
-                outcome: DeliveryOutcome::Loaded,
-                origin: "hook.json".into(),
-                announced_at_ms: None,
-                total: None,
-                notes: Vec::new(),
-                unknown_keys: 0,
-                columns: Vec::new(),
-                recorded_at_us: i64::from(revision),
-                accepted_at_us: None,
-                watermark_us: None,
-                files: vec![DeliveredFile {
-                    path: path.clone(),
-                    content_hash: hash,
-                    bytes: content.len() as u64,
-                    url: "https://store.example/a.csv".into(),
-                    etag: None,
-                    content_type: None,
-                    last_modified: None,
-                    expected_rows: None,
-                    fetched_at_us: 0,
-                    identity: None,
-                    query_hash: None,
-                    named_by: None,
-                }],
-            };
-            archive.record(&delivery).expect("recorded");
-            let at = FileTimes::new().set_modified(SystemTime::now() - DAY * *age);
-            for path in [
-                archive.folder.join("d/B1").join(delivery.file_name()),
-                data_dir.path().join(path),
-            ] {
-                fs::File::options()
-                    .append(true)
-                    .open(path)
-                    .and_then(|file| file.set_times(at))
-                    .expect("to be back-dated");
-            }
+            record(&archive, "B1", revision, content, *age);
         }
         (data_dir, archive)
     }
 
-    fn retention() -> Retention {
+    /// Keeps a delivery that is so many days old.
+    pub(in super::super) fn record(
+        archive: &Archive,
+        batch_no: &str,
+        revision: i32,
+        content: &str,
+        age: u32,
+    ) {
+        let batch_no = BatchNo::new(batch_no).expect("a number");
+        let mut writer = archive.writer();
+        writer
+            .write(&Bytes::copy_from_slice(content.as_bytes()))
+            .expect("to write");
+        let hash = {
+            use sha2::Digest as _;
+            base16ct::lower::encode_string(&sha2::Sha256::digest(content.as_bytes()))
+        };
+        let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
+        let delivery = Delivery {
+            format: Format,
+            dataset: "d".into(),
+            batch_no: batch_no.clone(),
+            revision,
+            outcome: DeliveryOutcome::Loaded,
+            origin: "hook.json".into(),
+            announced_at_ms: None,
+            total: None,
+            notes: Vec::new(),
+            unknown_keys: 0,
+            columns: Vec::new(),
+            recorded_at_us: i64::from(revision),
+            accepted_at_us: None,
+            watermark_us: None,
+            files: vec![DeliveredFile {
+                path: path.clone(),
+                content_hash: hash,
+                bytes: content.len() as u64,
+                url: "https://store.example/a.csv".into(),
+                etag: None,
+                content_type: None,
+                last_modified: None,
+                expected_rows: None,
+                fetched_at_us: 0,
+                identity: None,
+                query_hash: None,
+                named_by: None,
+            }],
+        };
+        archive.record(&delivery).expect("recorded");
+        let at = FileTimes::new().set_modified(SystemTime::now() - DAY * age);
+        let folder = archive.folder.join("d").join(batch_no.as_str());
+        for path in [
+            folder.join(delivery.file_name()),
+            archive.data_dir.join(path),
+        ] {
+            fs::File::options()
+                .append(true)
+                .open(path)
+                .and_then(|file| file.set_times(at))
+                .expect("to be back-dated");
+        }
+    }
+
+    pub(in super::super) fn retention() -> Retention {
         Retention {
             max_age: DAY * 400,
             max_bytes: None,
