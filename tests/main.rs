@@ -16,6 +16,7 @@ mod looking;
 mod night;
 mod readers;
 mod rollback;
+mod scale;
 mod signals;
 mod stories;
 mod support;

@@ -1,18 +1,16 @@
 //! Which deliveries may be due for removal, so that a run looks at those and at no others.
 //!
 //! ```text
-//! archive/.journal/new          a line for each document that was written since the last upkeep
-//!                 /2026-03-30   batches with a document of that day that nothing protects
-//!                 /again        batches with a document that only a warehouse protects, and that is due else
-//!                 /state        bytes kept
+//! archive/.journal/2026-03-30   a line for each document that was written that day
+//!                 /state        how far they were read, bytes kept, batches to be looked at again
 //! ```
 //!
-//! What is protected as a batch's newest loaded revision is not entered anywhere: it can become due only when a later
-//! one is written down, and then the batch is in `new`. A line too many does no harm; one too few costs room until the
-//! next `redledger archive prune`, which looks at everything and makes the journal anew.
+//! What is protected as a batch's newest loaded revision can become due only when a later one is written down, and then
+//! the batch has a new line. A line too many does no harm; one too few costs room until the next `redledger archive
+//! prune`, which looks at everything and makes the journal anew.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::PathBuf,
@@ -32,21 +30,23 @@ use crate::{
 const FORMAT: u32 = 1;
 /// Its name in the archive's folder, which no dataset has.
 const NAME: &str = ".journal";
-const NEW: &str = "new";
-const AGAIN: &str = "again";
 const STATE: &str = "state";
 
 /// Dataset and number.
 pub(super) type Batch = (String, BatchNo);
 
 /// What is known of the archive as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     format: u32,
     /// Size on disk of the files that documents name.
     pub(super) bytes: u64,
-    /// What is protected for ever, which was not entered; `None`: nothing was left out yet.
+    /// What was protected for ever; `None`: nothing was looked at yet.
     pub(super) keep_current: Option<bool>,
+    /// The day whose lines were read last, and how many bytes of them.
+    seen: (String, u64),
+    /// Batches with a document that only a warehouse protects.
+    again: Vec<(String, String)>,
 }
 
 /// A document that was written.
@@ -54,7 +54,7 @@ pub(super) struct State {
 pub(super) struct Written {
     pub(super) batch: Batch,
     pub(super) is_loaded: bool,
-    /// Bytes that it has added to what documents name, in files that no document of another revision may name.
+    /// Bytes that it has added to what documents name.
     pub(super) bytes: i64,
 }
 
@@ -72,38 +72,35 @@ impl Archive {
 
     /// Enters a document that is about to be written: one that is not entered would never be due.
     pub(super) fn enter(&self, delivery: &Delivery) -> io::Result<()> {
+        // What can't be read names nothing; the total is counted again by `prune`.
+        let there = self.deliveries(&delivery.dataset, &delivery.batch_no);
+        let (replaced, others): (Vec<Delivery>, Vec<Delivery>) = there
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|of| of.revision == delivery.revision);
+        let named: HashSet<&str> = others.iter().flat_map(Delivery::paths).collect();
         let size = |delivery: &Delivery| -> i64 {
-            let paths: BTreeSet<PathBuf> = delivery
-                .files
-                .iter()
-                .map(|file| self.path_of(file))
+            let paths: BTreeSet<&str> = delivery
+                .paths()
+                .filter(|path| !named.contains(path))
                 .collect();
             let sizes = paths
                 .iter()
-                .filter_map(|path| Some(fs::metadata(path).ok()?.len()));
-            i64::try_from(sizes.sum::<u64>()).unwrap_or(i64::MAX)
+                .filter_map(|path| fs::metadata(self.data_dir.join(path)).ok());
+            i64::try_from(sizes.map(|of| of.len()).sum::<u64>()).unwrap_or(i64::MAX)
         };
-        let folder = self.folder.join(&delivery.dataset);
-        let folder = folder.join(delivery.batch_no.as_str());
-        let replaced = fs::read(folder.join(delivery.file_name())).ok();
-        let replaced: Option<Delivery> =
-            replaced.and_then(|text| serde_json::from_slice(&text).ok());
         let journal = self.journal();
         create_private(&journal.folder)?;
-        if !journal.folder.join(STATE).exists() && !self.has_documents()? {
+        if !journal.folder.join(STATE).try_exists()? && !self.has_documents()? {
             // From the first document on, so it knows all.
-            journal.write(STATE, State::of(0, None).text().as_bytes())?;
+            journal.write(STATE, &State::of(0, None).text())?;
         }
-        journal.append(
-            NEW,
-            &format!(
-                "{}\t{}\t{}\t{}\n",
-                delivery.dataset,
-                delivery.batch_no,
-                u8::from(delivery.outcome == DeliveryOutcome::Loaded),
-                size(delivery) - replaced.as_ref().map_or(0, size)
-            ),
-        )
+        let line = Written {
+            batch: (delivery.dataset.clone(), delivery.batch_no.clone()),
+            is_loaded: delivery.outcome == DeliveryOutcome::Loaded,
+            bytes: size(delivery) - replaced.iter().map(size).sum::<i64>(),
+        };
+        journal.append(&day(SystemTime::now()), &line.text(), true)
     }
 
     /// Whether anything is written down; stops at the first.
@@ -129,11 +126,39 @@ impl State {
             format: FORMAT,
             bytes,
             keep_current,
+            ..Self::default()
         }
+    }
+
+    pub(super) fn again(&self) -> BTreeSet<Batch> {
+        let again = self.again.iter();
+        let again = again
+            .filter_map(|(dataset, number)| Some((dataset.clone(), BatchNo::new(number).ok()?)));
+        again.collect()
     }
 
     fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Written {
+    fn text(&self) -> String {
+        let (dataset, batch_no) = &self.batch;
+        format!(
+            "{dataset}\t{batch_no}\t{}\t{}\n",
+            u8::from(self.is_loaded),
+            self.bytes
+        )
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut cells = line.split('\t');
+        Some(Self {
+            batch: (cells.next()?.to_owned(), BatchNo::new(cells.next()?).ok()?),
+            is_loaded: cells.next()? == "1",
+            bytes: cells.next()?.parse().ok()?,
+        })
     }
 }
 
@@ -159,21 +184,18 @@ impl Journal {
         }
     }
 
-    /// The documents written since the last upkeep.
-    pub(super) fn written(&self) -> Result<Vec<Written>> {
-        let lines = self.lines(NEW)?;
-        let written = lines.iter().filter_map(|line| {
-            let mut cells = line.split('\t');
-            Some(Written {
-                batch: (cells.next()?.to_owned(), BatchNo::new(cells.next()?).ok()?),
-                is_loaded: cells.next()? == "1",
-                bytes: cells.next()?.parse().ok()?,
-            })
-        });
-        Ok(written.collect())
+    /// The lines that were written since `state` was.
+    pub(super) fn news(&self, state: &State) -> Result<Vec<Written>> {
+        let (seen, length) = &state.seen;
+        let mut news = Vec::new();
+        for day in self.days()?.into_iter().filter(|day| day >= seen) {
+            let skipped = if day == *seen { *length } else { 0 };
+            news.extend(self.lines(&day, skipped)?);
+        }
+        Ok(news)
     }
 
-    /// The days that batches are entered under, the earliest first.
+    /// The days that documents were written on, the earliest first.
     pub(super) fn days(&self) -> Result<Vec<String>> {
         let names = entries(&self.folder).map_err(Error::io("read", &self.folder))?;
         let names = names
@@ -186,23 +208,35 @@ impl Journal {
         Ok(days)
     }
 
-    pub(super) fn of_day(&self, day: &str) -> Result<BTreeSet<Batch>> {
-        let lines = self.lines(day)?;
-        let batches = lines.iter().filter_map(|line| {
-            let (dataset, number) = line.split_once('\t')?;
-            Some((dataset.to_owned(), BatchNo::new(number).ok()?))
-        });
-        Ok(batches.collect())
+    /// The lines of a day.
+    pub(super) fn of_day(&self, day: &str) -> Result<Vec<Written>> {
+        self.lines(day, 0)
     }
 
-    pub(super) fn again(&self) -> Result<BTreeSet<Batch>> {
-        self.of_day(AGAIN)
-    }
-
-    /// Enters further batches under a day.
-    pub(super) fn add_to_day(&self, day: &str, batches: &BTreeSet<Batch>) -> Result<()> {
+    fn lines(&self, day: &str, skipped: u64) -> Result<Vec<Written>> {
         let path = self.folder.join(day);
-        self.append(day, &text_of(batches))
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.map_err(Error::io("read", &path))?,
+        };
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let text = String::from_utf8_lossy(text.get(skipped..).unwrap_or_default());
+        Ok(text.lines().filter_map(Written::parse).collect())
+    }
+
+    /// Enters further batches under a day, whose bytes are counted.
+    pub(super) fn add_to_day(&self, day: &str, batches: &BTreeSet<Batch>) -> Result<()> {
+        let there: BTreeSet<Batch> = self
+            .of_day(day)?
+            .into_iter()
+            .map(|line| line.batch)
+            .collect();
+        let missing: BTreeSet<Batch> = batches.difference(&there).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.join(day);
+        self.append(day, &counted(&missing), false)
             .map_err(Error::io("write", path))
     }
 
@@ -210,9 +244,8 @@ impl Journal {
     pub(super) fn replace_day(&self, day: &str, batches: &BTreeSet<Batch>) -> Result<()> {
         let path = self.folder.join(day);
         if !batches.is_empty() {
-            let text = text_of(batches);
             return self
-                .write(day, text.as_bytes())
+                .write(day, &counted(batches))
                 .map_err(Error::io("write", path));
         }
         match fs::remove_file(&path) {
@@ -223,53 +256,56 @@ impl Journal {
         }
     }
 
-    /// Ends an upkeep: what was new is entered where it belongs.
-    pub(super) fn settle(&self, state: &State, again: &BTreeSet<Batch>) -> Result<()> {
-        self.replace_day(AGAIN, again)?;
-        let path = self.folder.join(STATE);
-        self.write(STATE, state.text().as_bytes())
-            .map_err(Error::io("write", path))?;
-        self.replace_day(NEW, &BTreeSet::new())
-    }
-
-    fn lines(&self, name: &str) -> Result<Vec<String>> {
-        let path = self.folder.join(name);
-        match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(Error::io("read", &path)(error)),
-            Ok(text) => Ok(String::from_utf8_lossy(&text)
-                .lines()
-                .map(str::to_owned)
-                .collect()),
+    /// Ends an upkeep: all lines are read.
+    pub(super) fn settle(&self, mut state: State, again: &BTreeSet<Batch>) -> Result<()> {
+        if let Some(last) = self.days()?.pop() {
+            let path = self.folder.join(&last);
+            let length = fs::metadata(&path)
+                .map_err(Error::io("look at", &path))?
+                .len();
+            state.seen = (last, length);
         }
+        let again = again.iter();
+        state.again = again
+            .map(|(dataset, number)| (dataset.clone(), number.to_string()))
+            .collect();
+        let path = self.folder.join(STATE);
+        self.write(STATE, &state.text())
+            .map_err(Error::io("write", path))
     }
 
-    fn append(&self, name: &str, text: &str) -> io::Result<()> {
+    fn append(&self, name: &str, text: &str, durably: bool) -> io::Result<()> {
         create_private(&self.folder)?;
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(self.folder.join(name))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_data()
+        // A line may be there that a crash has cut off.
+        file.write_all(format!("\n{text}").as_bytes())?;
+        if durably { file.sync_data() } else { Ok(()) }
     }
 
-    fn write(&self, name: &str, text: &[u8]) -> io::Result<()> {
+    /// What is written so can be made anew; it is not waited for.
+    fn write(&self, name: &str, text: &str) -> io::Result<()> {
         create_private(&self.folder)?;
+        // Where the next run looks for what is half-written.
+        let beside = self.folder.parent().unwrap_or(&self.folder);
         let mut file = tempfile::Builder::new()
             .prefix(INCOMING)
-            .tempfile_in(&self.folder)?;
-        file.write_all(text)?;
-        file.as_file().sync_data()?;
+            .tempfile_in(beside)?;
+        file.write_all(text.as_bytes())?;
         file.persist(self.folder.join(name))?;
         Ok(())
     }
 }
 
-fn text_of(batches: &BTreeSet<Batch>) -> String {
-    batches
-        .iter()
-        .map(|(dataset, batch_no)| format!("{dataset}\t{batch_no}\n"))
-        .collect()
+/// Lines of batches whose bytes are counted.
+fn counted(batches: &BTreeSet<Batch>) -> String {
+    let lines = batches.iter().map(|batch| Written {
+        batch: batch.clone(),
+        is_loaded: false,
+        bytes: 0,
+    });
+    lines.map(|line| line.text()).collect()
 }

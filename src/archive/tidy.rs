@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Archive, Delivery, Removed, Retention,
-    journal::{Batch, Journal, State, day},
+    journal::{Batch, Journal, State, Written, day},
     revision_files,
     upkeep::{identity, latest_loaded, remove},
 };
@@ -69,10 +69,10 @@ impl Archive {
                 .is_none_or(|of| of == retention.keep_current)
         };
         let Some(state) = state.filter(knows) else {
-            if !journal.written()?.is_empty() {
+            if !journal.days()?.is_empty() {
                 tracing::warn!(
-                    "the archive is not cleared: what an earlier release has kept, or kept by another keep_current, is \
-                     not in its journal; `redledger archive prune` looks at all of it once"
+                    "the archive is not cleared: what an earlier release has kept, or another keep_current, is not in \
+                     its journal; `redledger archive prune` looks at all of it once"
                 );
             }
             return Ok(Removed::default());
@@ -88,7 +88,7 @@ impl Archive {
             bytes: state.bytes,
             removed: Removed::default(),
         };
-        let batches = upkeep.take(now)?;
+        let batches = upkeep.take(&state, now)?;
         upkeep.clear_old(batches, now)?;
         upkeep.clear_above_size()?;
         upkeep.settle()
@@ -163,18 +163,12 @@ impl Archive {
 
 impl<L: FnMut(&BTreeSet<Batch>) -> Result<HashSet<Revision>>> Upkeep<'_, L> {
     /// The batches that may have something to remove: loaded since the last time, or due by now.
-    fn take(&mut self, now: SystemTime) -> Result<BTreeSet<Batch>> {
-        let mut batches = self.journal.again()?;
-        for written in self.journal.written()? {
-            self.bytes = self.bytes.saturating_add_signed(written.bytes);
-            let (dataset, batch_no) = &written.batch;
-            let folder = self.archive.folder.join(dataset).join(batch_no.as_str());
-            // Protected for as long as it is the only one.
-            let is_protected = self.retention.keep_current && written.is_loaded;
-            if !is_protected || revision_files(&folder)?.len() > 1 {
-                batches.insert(written.batch);
-            }
-        }
+    fn take(&mut self, state: &State, now: SystemTime) -> Result<BTreeSet<Batch>> {
+        let mut batches = state.again();
+        let news = self.journal.news(state)?;
+        let added = news.iter().map(|line| line.bytes).sum();
+        self.bytes = self.bytes.saturating_add_signed(added);
+        self.add_unsettled(news, &mut batches)?;
         if let Some(oldest) = now.checked_sub(self.retention.max_age) {
             let oldest = day(oldest);
             for day in self
@@ -183,11 +177,26 @@ impl<L: FnMut(&BTreeSet<Batch>) -> Result<HashSet<Revision>>> Upkeep<'_, L> {
                 .into_iter()
                 .take_while(|day| *day <= oldest)
             {
-                batches.extend(self.journal.of_day(&day)?);
+                self.add_unsettled(self.journal.of_day(&day)?, &mut batches)?;
                 self.consumed.insert(day);
             }
         }
         Ok(batches)
+    }
+
+    /// Leaves out batches of which one document is all that there is, and protected.
+    fn add_unsettled(&self, lines: Vec<Written>, batches: &mut BTreeSet<Batch>) -> Result<()> {
+        for Written {
+            batch, is_loaded, ..
+        } in lines
+        {
+            let folder = self.archive.folder.join(&batch.0).join(batch.1.as_str());
+            let is_protected = self.retention.keep_current && is_loaded;
+            if !is_protected || revision_files(&folder)?.len() > 1 {
+                batches.insert(batch);
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is old and not protected, and enters the rest for when it is due.
@@ -227,7 +236,8 @@ impl<L: FnMut(&BTreeSet<Batch>) -> Result<HashSet<Revision>>> Upkeep<'_, L> {
             }
             let mut batches = self.days.remove(&name).unwrap_or_default();
             if self.consumed.insert(name.clone()) {
-                batches.extend(self.journal.of_day(&name)?);
+                let lines = self.journal.of_day(&name)?;
+                batches.extend(lines.into_iter().map(|line| line.batch));
             }
             let mut documents = Vec::new();
             for batch in &batches {
@@ -322,7 +332,7 @@ impl<L: FnMut(&BTreeSet<Batch>) -> Result<HashSet<Revision>>> Upkeep<'_, L> {
                 .replace_day(name, self.days.get(name).unwrap_or(&none))?;
         }
         let state = State::of(self.bytes, Some(self.retention.keep_current));
-        self.journal.settle(&state, &self.again)?;
+        self.journal.settle(state, &self.again)?;
         Ok(self.removed)
     }
 }

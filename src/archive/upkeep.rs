@@ -222,7 +222,7 @@ impl Archive {
         for (name, batches) in &days {
             journal.replace_day(name, batches)?;
         }
-        journal.settle(&State::of(bytes, Some(keep_current)), &again)
+        journal.settle(State::of(bytes, Some(keep_current)), &again)
     }
 
     /// Chooses which deliveries go: old ones, then the oldest until the rest is no larger than `max_bytes`;
