@@ -90,9 +90,7 @@ impl Refusal {
     pub fn in_words(&self) -> String {
         match self {
             Self::Older { revision } => {
-                format!(
-                    "announced before revision {revision} was accepted, which is loaded and stays"
-                )
+                format!("announced before revision {revision}, which is loaded and stays")
             }
             Self::OlderThanArchived { revision } => format!(
                 "announced before revision {revision} was accepted, which the archive has and this warehouse has not: \

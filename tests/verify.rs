@@ -477,6 +477,7 @@ fn without_a_warehouse_nothing_was_loaded_yet_or_it_is_gone_or_the_folder_is_non
     let (ran, _) = verify(&workspace, &[]);
     assert_eq!((ran.exit, ran.stdout.trim()), (Some(0), "[]"));
     fs::write(live(&workspace), "no database").expect("written");
+    workspace.damaged();
     assert_eq!(workspace.run(&["verify"]).exit, Some(2));
 }
 

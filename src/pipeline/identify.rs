@@ -76,7 +76,10 @@ impl Pipeline<'_> {
         }
         let (contract, headed) = match self.headed(batch, told.as_ref()) {
             Ok(found) => found,
-            Err(error) => return Ok(Identification::Failed(told, Failure::of(error)?)),
+            Err(error) => {
+                let failure = Failure::of(batch.cause_of(error))?;
+                return Ok(Identification::Failed(told, failure));
+            }
         };
         let child = self.contracts.child_of(contract.name.as_str()).cloned();
         for table in std::iter::once(&contract).chain(&child) {
