@@ -161,7 +161,7 @@ impl Report {
                 }
                 if kept.unknown > 0 {
                     say!(
-                        "{} of the archive: not in this warehouse; withdrawn by a rollback, or lost: `redledger backfill BATCH` loads them",
+                        "{} of the archive: not in this warehouse; withdrawn by a rollback, or lost: `redledger backfill BATCH` loads what is lost",
                         counted(kept.unknown, "loaded revision")
                     );
                 }
@@ -199,9 +199,9 @@ fn hints(context: &Context, findings: &[Finding]) {
     if any(Place::Warehouse) {
         eprintln!(
             "hint: the file was changed by something else than redledger. If that was after the last run, \
-             `redledger rollback` publishes the warehouse before it, without the batches of that run \
-             (`redledger backfill BATCH` loads them again); else move {} away and load everything again from the \
-             archive with `redledger backfill '*'`",
+             `redledger rollback` publishes the warehouse before it, and what that run loaded stays withdrawn until it is \
+             announced anew; else move {} away and load everything again from the archive with \
+             `redledger backfill '*'`",
             warehouse.display()
         );
     }
