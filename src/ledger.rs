@@ -15,8 +15,8 @@ pub use self::{
     books::{Books, FileFigures, KeptRejections, books, loaded_files},
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
-        RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
-        rejections, rejections_by_code, revisions, rows_rejected,
+        RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
+        newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
     },
     tables::create,
 };

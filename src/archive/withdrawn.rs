@@ -240,7 +240,10 @@ mod tests {
                 archive.withdraw(&[revision("B", 1)], &[]).expect_err(text),
             ] {
                 let said = error.chain();
-                assert!(said.contains(why) && said.contains("withdrawn.json"), "{said}");
+                assert!(
+                    said.contains(why) && said.contains("withdrawn.json"),
+                    "{said}"
+                );
             }
             let left = fs::read_to_string(archive.withdrawn_path());
             assert_eq!(left.expect("read"), text);

@@ -31,7 +31,10 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         None
     } else {
         let data_dir = &context.config.data_dir;
-        if !data_dir.try_exists().map_err(Error::io("look for", data_dir))? {
+        if !data_dir
+            .try_exists()
+            .map_err(Error::io("look for", data_dir))?
+        {
             return Err(nothing_kept(&previous));
         }
         // Renames that a crash can't break: there is nothing to stop in the middle.

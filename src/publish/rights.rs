@@ -50,8 +50,7 @@ fn try_to_give(to: &File, of: &File) -> io::Result<Vec<&'static str>> {
         lost.push("owner");
     }
     let group = Gid::from_raw(wanted.gid());
-    let same_group =
-        wanted.gid() == has.gid() || rustix::fs::fchown(to, None, Some(group)).is_ok();
+    let same_group = wanted.gid() == has.gid() || rustix::fs::fchown(to, None, Some(group)).is_ok();
     let mut mode = wanted.mode() & 0o7777;
     if !same_group {
         lost.push("group");

@@ -22,7 +22,7 @@ pub(super) struct Point {
 }
 
 /// Whether strace is there and may trace; if not, says that the test is skipped.
-pub(super) fn works() -> bool {
+pub(crate) fn works() -> bool {
     let works = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "true"])
         .stderr(Stdio::null())
@@ -39,7 +39,7 @@ fn run(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Ran {
 }
 
 /// Starts the program with these options of strace.
-pub(super) fn start(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Child {
+pub(crate) fn start(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Child {
     let mut strace = workspace.command("strace");
     strace
         .args(["-f", "-y", "-qq", "-s", "0"])
