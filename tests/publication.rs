@@ -175,6 +175,40 @@ fn where_the_group_can_not_be_kept_nobody_gains_a_right_and_it_is_said() {
 }
 
 #[test]
+fn somebody_elses_file_is_put_back_unless_it_is_open_to_more_people() {
+    if !strace::works() {
+        return;
+    }
+    let workspace = Workspace::new();
+    load(&workspace, "A", 1);
+    load(&workspace, "B", 2);
+    let calls = "fchown,fchmod,fremovexattr";
+    let (trace, inject) = (
+        format!("trace={calls}"),
+        format!("inject={calls}:error=EPERM"),
+    );
+    let rollback = || {
+        finish(strace::start(
+            &workspace,
+            &["-e", &trace, "-e", &inject],
+            &["rollback"],
+        ))
+    };
+    set_mode(&live(&workspace), 0o640);
+    set_mode(&previous(&workspace), 0o644);
+    says(&rollback(), 2, &["cannot keep the rights", "not permitted"]);
+    assert_eq!(batches(&workspace), ["A", "B"]);
+    set_mode(&previous(&workspace), 0o600);
+    says(
+        &rollback(),
+        0,
+        &["WARN", "the warehouse's mode can't be kept"],
+    );
+    assert_eq!(batches(&workspace), ["A"]);
+    assert_eq!(mode(&live(&workspace)), 0o600);
+}
+
+#[test]
 fn while_it_is_written_only_its_owner_reads_the_next_one() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (open_gate, gate) = tokio::sync::watch::channel(false);
