@@ -40,6 +40,8 @@ pub struct Chunk {
     pub(super) unescaped: Vec<u8>,
     /// Every record's cells: from, to; in `text` or in `unescaped`.
     cells: Vec<(u32, u32)>,
+    /// Some row has not every cell.
+    has_gaps: bool,
     /// Records with as many cells as the header.
     pub records: Vec<RecordMeta>,
     /// Records that are structurally wrong.
@@ -52,6 +54,7 @@ impl Chunk {
         self.text.clear();
         self.unescaped.clear();
         self.cells.clear();
+        self.has_gaps = false;
         self.records.clear();
         self.faulty.clear();
     }
@@ -82,6 +85,17 @@ impl Chunk {
             &self.text
         };
         &bytes[from as usize..to as usize]
+    }
+
+    /// How many cells its records have, absent ones counted.
+    pub(super) fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether some row has not every cell.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// Whether the row has the cell at all.
