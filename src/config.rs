@@ -121,7 +121,8 @@ pub struct DownloadConfig {
     pub max_bytes: ByteSize,
     /// Largest ratio of decoded to received bytes.
     pub max_ratio: u64,
-    /// Longest record.
+    /// Longest record; no more than 4 GB, however much is set.
+    #[serde(deserialize_with = "quantities::record")]
     pub max_record: ByteSize,
     /// A PEM file with certificate authorities to trust besides the system's.
     pub ca_file: PathBuf,

@@ -182,16 +182,22 @@ impl<'a> Pipeline<'a> {
         if let BatchContent::Files(files) = &source.content
             && let Some(first) = files.first()
         {
-            let head = self.feeding.head(first, attempt.dataset.as_deref());
+            let dataset = attempt.dataset.as_deref();
+            let head = self.feeding.head(first, dataset, source.total);
             let file = self.runtime.block_on(self.stop.unless(head))?;
             if attempt.dataset.is_none() {
                 let header = file.header();
+                if header.cells.is_empty() {
+                    return Ok(attempt.has_nothing());
+                }
                 let detected =
                     self.contracts
                         .detect_split(file.origin(), &header.cells, |delimiter| {
                             header.split(delimiter)
                         });
-                let contract = detected.map_err(|error| file.header_fault().unwrap_or(error))?;
+                let contract = detected.map_err(|error| {
+                    file.header_fault().unwrap_or_else(|| file.explained(error))
+                })?;
                 attempt.dataset = Some(Arc::clone(contract));
                 // Another delimiter or encoding than the defaults, or quotes that speak for another: read the
                 // header again as the contract says.

@@ -258,12 +258,7 @@ impl Scan {
         }
     }
 
-    fn write(
-        &self,
-        file: &ScanFile,
-        chunk: &Chunk,
-        output: &Columns<'_>,
-    ) -> Result<usize, NoRoom> {
+    fn write(&self, file: &ScanFile, chunk: &Chunk, output: &Columns<'_>) -> Result<usize, NoRoom> {
         debug_assert!(chunk.records.len() <= output.capacity());
         for broken in &chunk.faulty {
             let field = broken
@@ -311,7 +306,7 @@ impl Scan {
                     record,
                     chunk.raw(record),
                     fault.field.clone(),
-                    &fault.fault,
+                    &chunk.explained(fault.fault.clone()),
                 );
             }
             rejected += faults.len() as u64;

@@ -46,6 +46,7 @@ pub(crate) fn check(input: &[u8]) {
         encoding: [Some(UTF_8), None, Some(GB18030), Some(UTF_16LE)][usize::from(settings / 4 % 4)],
         charset: None,
         max_record: if is_limited { 64 } else { 1 << 20 },
+        may_be_empty: false,
     };
     // After each piece one of nothing, which is no end.
     let pieces = bytes

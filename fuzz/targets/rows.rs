@@ -115,6 +115,7 @@ fn read(
         encoding: Some(encoding_rs::UTF_8),
         charset: None,
         max_record: 1 << 20,
+        may_be_empty: false,
     };
     let reading = async {
         let mut reader = RecordReader::open(futures_util::stream::iter(pieces), options).await?;

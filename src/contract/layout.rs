@@ -1,6 +1,6 @@
 //! How one file's header lies on its contract.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::Contract;
 use crate::error::{Error, Result};
@@ -10,13 +10,24 @@ use crate::error::{Error, Result};
 pub struct Layout {
     /// For each field of the contract its column in the file, if the file has it.
     pub fields: Vec<Option<usize>>,
-    /// Columns that no field declares, with the name they are kept under.
+    /// Columns that no field declares, with the name they are kept under, in the order of the names: a row is the
+    /// same wherever its columns stood.
     pub rest: Vec<(usize, Arc<str>)>,
     /// The header's cells.
     pub header: Vec<String>,
 }
 
 impl Contract {
+    /// The layout of a file without a header, of which no rows were announced.
+    #[must_use]
+    pub fn layout_of_nothing(&self) -> Layout {
+        Layout {
+            fields: vec![None; self.fields.len()],
+            rest: Vec::new(),
+            header: Vec::new(),
+        }
+    }
+
     /// Lays a header on the contract: by name or alias, trimmed, in any order.
     ///
     /// # Errors
@@ -48,6 +59,7 @@ impl Contract {
         }
         let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
         let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
+        let mut names: HashSet<Arc<str>> = HashSet::new();
         for (column, cell) in header.iter().enumerate() {
             if let Some(field) = self.field_for_header(cell) {
                 if let Some(first) = fields[field].replace(column) {
@@ -69,7 +81,7 @@ impl Contract {
             } else {
                 cell.as_str().into()
             };
-            if rest.iter().any(|(_, other)| *other == name) {
+            if !names.insert(Arc::clone(&name)) {
                 return Err(refuse(
                     format!("the header has the column `{name}` twice: {}", shown()),
                     None,
@@ -77,6 +89,7 @@ impl Contract {
             }
             rest.push((column, name));
         }
+        rest.sort_by(|(_, a), (_, b)| a.cmp(b));
         let missing: Vec<&str> = self
             .fields
             .iter()

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{
-    Announcement, BatchHook, FORMS, Fault, ListRow,
+    Announcement, BatchHook, FORMS, Fault, ListRow, RowFault,
     json::{self, Kind, shown},
 };
 use crate::{
@@ -389,26 +389,38 @@ fn row(value: &RawValue) -> Result<ListRow, Fault> {
             Kind::of(value).name()
         )));
     }
-    let cells = json::object(value)?
-        .into_iter()
-        .map(|(key, value)| {
-            let cell = match Kind::of(value) {
-                Kind::Null => None,
-                Kind::Text => Some(
-                    json::text(value)
-                        .map_err(|fault| fault.within(format_args!("{} ", shown(&key))))?,
-                ),
-                Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
-                    Some(value.get().to_owned())
-                }
-            };
-            Ok((key, cell))
-        })
-        .collect::<Result<_, Fault>>()?;
-    Ok(ListRow {
-        cells,
+    let mut row = ListRow {
+        cells: Vec::new(),
         json: value.get().to_owned(),
-    })
+        fault: None,
+    };
+    if !json::has_text_for_keys(value) {
+        row.fault = Some(RowFault {
+            key: None,
+            message: json::NO_KEY.into(),
+        });
+        return Ok(row);
+    }
+    for (key, value) in json::object(value)? {
+        let cell = match Kind::of(value) {
+            Kind::Null => None,
+            Kind::Text => match json::text(value) {
+                Ok(text) => Some(text),
+                Err(fault) => {
+                    row.fault.get_or_insert(RowFault {
+                        key: Some(key.clone()),
+                        message: fault.message,
+                    });
+                    None
+                }
+            },
+            Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
+                Some(value.get().to_owned())
+            }
+        };
+        row.cells.push((key, cell));
+    }
+    Ok(row)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     error::ExitStatus,
     ledger::{self, BatchEntry, Control, Difference, FileEntry, Standing},
     load::Repeated,
+    reader::Asides,
     rejection::{KEPT_PER_FILE, Rejection},
     scan::RejectionLog,
 };
@@ -33,6 +34,8 @@ pub(super) struct Attempt {
     unwrapped: u64,
     /// Files whose last line has no line break.
     open_ended: u64,
+    asides: Asides,
+    own_passed_over: u64,
     /// Columns of the contracts that no cell can have come in.
     absent: BTreeSet<String>,
     unchanged_because: Option<String>,
@@ -55,6 +58,8 @@ impl Attempt {
             unknown_keys: source.unknown_keys,
             unwrapped: 0,
             open_ended: 0,
+            asides: Asides::default(),
+            own_passed_over: 0,
             absent: BTreeSet::new(),
             unchanged_because: None,
             rows_expected: source.total,
@@ -72,6 +77,14 @@ impl Attempt {
                 .unwrap_or_default();
             self.unwrapped += counts.unwrapped();
             self.open_ended += u64::from(!file.ends_with_line_break);
+            self.asides += file.asides;
+            if self
+                .dataset
+                .as_ref()
+                .is_some_and(|own| own.name == contract.name)
+            {
+                self.own_passed_over += file.asides.passed_over;
+            }
             let columns = contract.fields.iter().zip(&file.scanned.layout.fields);
             for (field, _) in columns.filter(|(_, column)| column.is_none()) {
                 if !self.absent.contains(field.column.as_str()) {
@@ -137,7 +150,31 @@ impl Attempt {
         self.sum(own.as_deref(), |file| file.rows_read)
     }
 
+    /// The rows that the announced `total` means of the batch's own files.
+    pub(super) fn own_expected(&mut self, total: u64) -> u64 {
+        let own = Asides {
+            passed_over: self.own_passed_over,
+            ..Asides::default()
+        };
+        let expected = own.rows_of(total, self.own_read());
+        self.rows_expected = Some(expected);
+        expected
+    }
+
+    /// Notes a figure that nothing is expected of.
+    pub(super) fn note(&mut self, name: &str, count: u64) {
+        self.controls.extend((count > 0).then(|| Control {
+            name: name.into(),
+            expected: None,
+            actual: count.to_string(),
+            passed: true,
+        }));
+    }
+
     pub(super) fn note_figures(&mut self) {
+        for (name, count) in self.asides.figures() {
+            self.note(name, count);
+        }
         let absent: Vec<&str> = self.absent.iter().map(String::as_str).collect();
         let figure = |count: u64| (count > 0).then(|| count.to_string());
         for (name, figure) in [

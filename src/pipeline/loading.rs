@@ -1,6 +1,6 @@
 //! Between BEGIN and COMMIT: what is done to a batch, in order.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -55,6 +55,7 @@ impl Loading<'_> {
         attempt.add(contract, fed, repeated);
 
         if let Some(total) = source.total {
+            let total = attempt.own_expected(total);
             attempt.controls.push(crate::load::control(
                 crate::load::HOOK_TOTAL,
                 total,
@@ -194,12 +195,7 @@ impl Loading<'_> {
             }
             BatchContent::Rows(rows) => {
                 let layout = if rows.is_empty() {
-                    // Nothing to lay out: an announced batch of no rows.
-                    crate::contract::Layout {
-                        fields: vec![None; contract.fields.len()],
-                        rest: vec![],
-                        header: vec![],
-                    }
+                    contract.layout_of_nothing()
                 } else {
                     contract.layout(&self.source.origin, columns)?
                 };
@@ -342,12 +338,12 @@ impl Loading<'_> {
             }
             return Ok(());
         }
+        let mut by_file = by_file(rejections);
         for file in fed {
-            let of_file: Vec<&mut Rejection> = rejections
-                .iter_mut()
-                .filter(|rejection| rejection.file_id == file.scanned.file_id)
-                .collect();
-            if let Some(path) = file.archive_path.as_ref().filter(|_| !of_file.is_empty()) {
+            let Some(of_file) = by_file.remove(&file.scanned.file_id) else {
+                continue;
+            };
+            if let Some(path) = &file.archive_path {
                 let path = self.pipeline.config.data_dir.join(path);
                 let read = self
                     .pipeline
@@ -389,4 +385,16 @@ impl Loading<'_> {
             (Ok(fed), Ok(_)) => Ok(fed),
         }
     }
+}
+
+/// The rejections of each file: a batch may have as many files as rejections.
+fn by_file(rejections: &mut [Rejection]) -> HashMap<i64, Vec<&mut Rejection>> {
+    let mut by_file: HashMap<i64, Vec<&mut Rejection>> = HashMap::new();
+    for rejection in rejections {
+        by_file
+            .entry(rejection.file_id)
+            .or_default()
+            .push(rejection);
+    }
+    by_file
 }

@@ -85,16 +85,18 @@ impl Attempt {
             .iter()
             .filter(|file| file.expected_rows.is_some())
             .collect();
-        let expected: u64 = stated.iter().filter_map(|file| file.expected_rows).sum();
+        let expected: u64 = stated.iter().filter_map(|file| file.expected()).sum();
+        let counted: u64 = stated.iter().filter_map(|file| file.expected_rows).sum();
         let actual: u64 = stated.iter().map(|file| file.read).sum();
         let wrong: Vec<&&FedFile> = stated
             .iter()
-            .filter(|file| file.expected_rows != Some(file.read))
+            .filter(|file| file.expected() != Some(file.read))
             .collect();
         if !stated.is_empty() {
             let mut control = crate::load::control(crate::load::LINE_TOTAL, expected, actual);
             control.passed = wrong.is_empty();
             self.controls.push(control);
+            self.note(crate::load::LINES_PASSED_OVER, counted - expected);
         }
         self.rows_expected = self.rows_expected.map(|rows| rows + expected);
         let first = wrong.first()?;

@@ -38,7 +38,10 @@ impl<'a> Cells<'a> {
         let of_row = |row: &u32| {
             let record = &self.chunk.records[*row as usize];
             let is_there = |column: usize| usize::from(self.chunk.has_cell(record, column));
-            columns.iter().map(|(column, _)| is_there(*column)).sum::<usize>()
+            columns
+                .iter()
+                .map(|(column, _)| is_there(*column))
+                .sum::<usize>()
         };
         self.rows.iter().map(of_row).sum()
     }

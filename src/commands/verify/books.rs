@@ -12,7 +12,7 @@ use crate::{
     archive::content_hash,
     contract::Contracts,
     ledger::{Books, Control, FileFigures, State},
-    load::{Counted, HOOK_TOTAL, LINE_TOTAL, Recount, accounted, is_sum},
+    load::{Counted, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Recount, accounted, is_sum},
     rejection::KEPT_PER_FILE,
 };
 
@@ -376,9 +376,13 @@ impl<'c> Check<'c> {
             let read = lines().map(|file| file.rows_read).sum();
             // Which files are those that no row states a number for, nobody knows any more.
             let all_stated = own.files_named == own.files_stated;
+            let passed_over = revision.controls.iter();
+            let passed_over = passed_over
+                .filter(|of| of.name == LINES_PASSED_OVER)
+                .filter_map(|of| of.actual.parse::<u64>().ok());
             again.note(
                 LINE_TOTAL,
-                Some(own.rows_stated),
+                Some(own.rows_stated.saturating_sub(passed_over.sum())),
                 all_stated.then_some(read),
             );
             let what = format!("files of {child} that rows of {} name", key.0);
