@@ -10,8 +10,7 @@ use crate::error::{Error, Result};
 pub struct Layout {
     /// For each field of the contract its column in the file, if the file has it.
     pub fields: Vec<Option<usize>>,
-    /// Columns that no field declares, with the name they are kept under, in the order of the names: a row is the
-    /// same wherever its columns stood.
+    /// Columns that no field declares, with the name they are kept under.
     pub rest: Vec<(usize, Arc<str>)>,
     /// The header's cells.
     pub header: Vec<String>,
@@ -89,7 +88,6 @@ impl Contract {
             }
             rest.push((column, name));
         }
-        rest.sort_by(|(_, a), (_, b)| a.cmp(b));
         let missing: Vec<&str> = self
             .fields
             .iter()

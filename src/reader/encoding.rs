@@ -28,7 +28,7 @@ pub(super) struct Decoder {
 
 /// An encoding that somebody says a file has.
 #[derive(Debug, Clone, Copy)]
-pub struct Declared {
+pub(super) struct Declared {
     encoding: &'static Encoding,
     by_contract: bool,
 }
