@@ -10,6 +10,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -19,6 +20,13 @@ use crate::{
     durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
 };
+
+/// How the inbox is laid out.
+const FORMAT: u32 = 1;
+/// The file that says so.
+const FORMAT_FILE: &str = "format";
+/// Digits of the time that a file's name begins with.
+const STAMP: usize = 20;
 
 /// The inbox below `data_dir`.
 #[derive(Debug)]
@@ -64,6 +72,7 @@ impl Inbox {
     /// The operating system's, a full disk for instance: then nothing is stored.
     pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
         create_private(&self.folder)?;
+        self.state_format()?;
         let hash = hash_of(body);
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +92,7 @@ impl Inbox {
         let mut file = incoming(&self.folder)?;
         file.write_all(body)?;
         file.as_file().sync_all()?;
-        let name = format!("{received_at:020}-{hash}.json");
+        let name = format!("{received_at:0STAMP$}-{hash}.json");
         file.persist(self.folder.join(&name))
             .map_err(|error| error.error)?;
         sync_folder(&self.folder)?;
@@ -93,11 +102,46 @@ impl Inbox {
         Ok(Stored::New)
     }
 
+    /// When an announcement was received, in epoch microseconds: its name says so, else its file's time does.
+    #[must_use]
+    pub fn received_at(path: &Path) -> Option<i64> {
+        let name = path.file_name()?.to_str()?;
+        let stamp = name.split_once('-').map(|(stamp, _)| stamp);
+        let stamped = stamp
+            .filter(|stamp| stamp.len() == STAMP && stamp.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|stamp| stamp.parse().ok());
+        stamped.or_else(|| {
+            let modified = fs::metadata(path).and_then(|of| of.modified()).ok()?;
+            let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_micros()).ok()
+        })
+    }
+
+    /// That this program knows how the inbox is laid out.
+    fn check_format(&self) -> Result<()> {
+        let path = self.folder.join(FORMAT_FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(Error::io("read", &path))?,
+        };
+        match text.trim().parse::<u32>() {
+            Ok(1..=FORMAT) => Ok(()),
+            _ => Err(Error::Settings {
+                place: path.display().to_string(),
+                message: format!(
+                    "the inbox has another format than {FORMAT}, the newest that this redledger knows; it was left untouched"
+                ),
+                hint: Some("use the redledger that wrote it, or a newer one".into()),
+            }),
+        }
+    }
+
     /// What is waiting, in the order of arrival.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder can't be read.
+    /// [`Error::Io`] when the folder can't be read; [`Error::Settings`] when a newer release has laid it out.
     pub fn waiting(&self) -> Result<Vec<PathBuf>> {
+        self.check_format()?;
         let mut paths = files(&self.folder).map_err(Error::io("read the inbox", &self.folder))?;
         paths.retain(|path| is_announcement(path));
         paths.sort();
@@ -173,6 +217,21 @@ impl Inbox {
                 remove_unless_written(&path).map_err(Error::io("remove", &path))?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes down how the inbox is laid out; one of the first release does not say.
+    fn state_format(&self) -> io::Result<()> {
+        let path = self.folder.join(FORMAT_FILE);
+        if path.try_exists()? {
+            return self
+                .check_format()
+                .map_err(|error| io::Error::other(error.chain()));
+        }
+        let mut file = incoming(&self.folder)?;
+        file.write_all(format!("{FORMAT}\n").as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
 

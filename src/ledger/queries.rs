@@ -10,7 +10,7 @@ use duckdb::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{BatchEntry, Control, Difference, FileEntry, State};
+use super::{BatchEntry, Control, Difference, FileEntry, State, check, tables::kind_of};
 use crate::{
     error::{Error, Result},
     warehouse_file::{self, check_magic, check_no_wal, refused},
@@ -84,11 +84,11 @@ impl FromSql for State {
     }
 }
 
-/// Opens the warehouse to read the ledger; `None` when there is no warehouse or no ledger in it yet.
+/// Opens the warehouse to read the ledger; `None` when there is no warehouse or nothing in it yet.
 ///
 /// # Errors
-/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or has a `.wal` beside
-/// it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
+/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or redledger, has lost tables of
+/// its ledger or has a `.wal` beside it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     if !warehouse_file::exists(path)? {
         return Ok(None);
@@ -114,14 +114,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
             refused(path, &error)
         }
     })?;
-    let has_ledger: bool = connection
-        .query_row(
-            "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'redledger' AND table_name = 'batch'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(Error::database("look at the ledger"))?;
-    Ok(has_ledger.then_some(connection))
+    Ok(check(&connection, path)?.map(|_| connection))
 }
 
 /// The latest attempt at every batch, of `dataset` if given: failed ones first, then expired, waiting and
@@ -225,12 +218,16 @@ pub(super) fn read_batches(
     order: &str,
     parameters: &[Option<&str>],
 ) -> Result<Vec<BatchRecord>> {
+    let [accepted_at, watermark] =
+        ["accepted_at", "watermark"].map(|column| later(connection, "batch", column));
     let sql = format!(
         "SELECT dataset, batch_no, revision, state, rows_expected, rows_read, rows_loaded, rows_rejected, \
          rows_added, rows_removed, rows_changed, files, bytes, content_hash, epoch_us(announced_at), \
          epoch_us(loaded_at), run_id, message, \
-         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no) \
-         FROM redledger.batch WHERE {condition} {order}"
+         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no), \
+         epoch_us({}), epoch_us({}) \
+         FROM redledger.batch WHERE {condition} {order}",
+        accepted_at?, watermark?
     );
     read(connection, &sql, parameters, |row| {
         let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
@@ -253,6 +250,8 @@ pub(super) fn read_batches(
                 bytes: known(12)?,
                 content_hash: row.get(13)?,
                 announced_at: row.get(14)?,
+                accepted_at: row.get(19)?,
+                watermark: row.get(20)?,
                 run_id: text(row, 16)?,
                 message: row.get(17)?,
             },
@@ -293,10 +292,13 @@ pub fn files(
     revision: i32,
 ) -> Result<Vec<FileEntry>> {
     let marks = vec!["?"; datasets.len()].join(", ");
+    let [kept, query_hash, identity] = ["rejections_kept", "query_hash", "identity"]
+        .map(|column| later(connection, "file", column));
     let sql = format!(
         "SELECT file_id, dataset, url, bytes, content_hash, etag, encoding, header, rows_read, rows_loaded, \
-         rows_rejected, archive_path, epoch_us(fetched_at) FROM redledger.file \
-         WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id"
+         rows_rejected, archive_path, epoch_us(fetched_at), {}, {}, {} FROM redledger.file \
+         WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id",
+        kept?, query_hash?, identity?
     );
     let parameters: Vec<Option<&str>> = std::iter::once(batch_no)
         .chain(datasets.iter().copied())
@@ -318,6 +320,9 @@ pub fn files(
             rows_rejected: known(10)?,
             archive_path: row.get(11)?,
             fetched_at: row.get::<_, Option<i64>>(12)?.unwrap_or_default(),
+            rejections_kept: count(row, 13)?,
+            query_hash: row.get(14)?,
+            identity: row.get(15)?,
         })
     })
 }
@@ -451,6 +456,19 @@ fn matching<'a>(
          LEFT JOIN redledger.file f ON f.file_id = r.file_id"
     );
     (sql, parameters)
+}
+
+/// A column that a ledger of an earlier release lacks, as SQL: NULL in such a one.
+pub(super) fn later(connection: &Connection, table: &str, column: &str) -> Result<String> {
+    let sql = "SELECT count(*) FROM duckdb_columns() WHERE schema_name = 'redledger' \
+               AND table_name = ? AND column_name = ? AND database_name = current_database()";
+    let there = read(connection, sql, &[Some(table), Some(column)], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    Ok(match there.first() {
+        Some(0) | None => format!("NULL::{}", kind_of(table, column)),
+        Some(_) => column.to_owned(),
+    })
 }
 
 /// A negative count, which nobody writes here, is as many as can be: it must not pass for a right one.

@@ -78,7 +78,9 @@ fn damaged_files_are_loaded_exactly_rejected_or_refused() {
             verdict = Err(format!("nobody sent {row:?}"));
         }
         let outcome = &delivered.outcome;
-        if total.is_some_and(|total| outcome.outcome == "loaded" && outcome.rows_read != total) {
+        if total.is_some_and(|total| {
+            outcome.outcome == redledger::pipeline::Ending::Loaded && outcome.rows_read != total
+        }) {
             verdict = Err(format!(
                 "{} rows where {rows} are announced",
                 outcome.rows_read
@@ -86,13 +88,13 @@ fn damaged_files_are_loaded_exactly_rejected_or_refused() {
         }
         let of_kind = tally.entry(kind).or_default();
         of_kind[0] += 1;
-        of_kind[1] += u64::from(outcome.outcome != "loaded");
+        of_kind[1] += u64::from(outcome.outcome != redledger::pipeline::Ending::Loaded);
         of_kind[2] += delivered.rows.len() as u64;
         of_kind[3] += delivered.rejections.len() as u64;
         if let Err(why) = verdict {
             wrong.push(format!(
                 "{number}, {kind}: {why}\n{:?} {:?}\n{}",
-                outcome.outcome,
+                outcome.outcome.as_str(),
                 delivered.rejections,
                 String::from_utf8_lossy(&bytes)
             ));
