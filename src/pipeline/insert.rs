@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     archive::{DeliveredFile, NamedBy},
-    contract::{Contract, Field, Layout, Parent},
+    contract::{Contract, Field, Parent},
     error::{Error, Result},
     ledger::FileEntry,
     load::{BatchTransaction, Repeated},
+    reader::Asides,
     rejection::{KEPT_PER_FILE, Rejection},
     scan::{Counts, FollowUp, RejectionLog, Scan, ScanFile, ScanParts},
     source_url::{SourceUrl, redacted},

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     archive::content_hash,
-    contract::Contract,
     error::{Error, ExitStatus, FailedState, Result, Scope},
     ledger::{Control, Difference, FileEntry},
     load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
