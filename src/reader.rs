@@ -419,6 +419,16 @@ where
                 self.ended_with_line_break = ended_with_line_break;
                 continue;
             }
+            if quoting::is_open(text(&located), self.delimiter) {
+                // It was split as if its first cell had no quotes: nobody knows any more which lines are rows.
+                return Err(self.file_error(
+                    &format!(
+                        "line {}: a byte order mark stands before a quoted cell of several lines",
+                        located.line
+                    ),
+                    Some("ask for the file to be exported again"),
+                ));
+            }
             self.record = split(text(&located), self.delimiter);
             return Ok(Some(located));
         }

@@ -149,7 +149,9 @@ fn scan(bench: &mut Bench, layout: Layout, chunks: Vec<Chunk>, records: u64) {
             let cell = |index: usize| chunk.cell(record, index);
             match expected(&contract, &layout, cell) {
                 Ok(row) => assert!(rows.insert(record.line, row).is_none()),
-                Err((field, fault)) => faults.push((record.line, Some(field), fault)),
+                Err((field, fault)) => {
+                    faults.push((record.line, Some(field), chunk.explained(fault)));
+                }
             }
         }
     }

@@ -83,8 +83,11 @@ pub(super) fn is_open(record: &[u8], delimiter: u8) -> bool {
 }
 
 /// `="0001234"`: how spreadsheets are told to keep leading zeros. It is written without CSV's own quotes
-/// more often than with them, and it is unwrapped later.
-fn is_spreadsheet_text(cell: &[u8]) -> bool {
+/// more often than with them, and it is unwrapped later, with the tabs around it.
+fn is_spreadsheet_text(mut cell: &[u8]) -> bool {
+    while let [b'\t', rest @ ..] | [rest @ .., b'\t'] = cell {
+        cell = rest;
+    }
     cell.strip_prefix(b"=\"")
         .and_then(|rest| rest.strip_suffix(b"\""))
         .is_some_and(|inner| memchr::memchr(b'"', inner).is_none())
