@@ -1,8 +1,8 @@
-# What CI runs.
+# What CI runs; with `TESTS_MUST_RUN=1` no test may be skipped, as there.
 check:
     cargo fmt --check
-    cargo clippy --release --all-targets -- -D warnings
-    cargo test --release
+    cargo clippy --locked --release --all-targets -- -D warnings
+    cargo test --locked --release
 
 # Speed and memory beside SQL that does the same: `just bench --rows 1M,5M,20M --runs 3`
 bench *arguments:
@@ -52,7 +52,7 @@ deny:
     cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph licenses bans sources
     if cargo deny fetch db; then cargo deny check --hide-inclusion-graph advisories; else echo "advisories were not checked"; fi
 
-# Real servers for the tests that want them (nginx, s3rver); what can't be had is skipped
+# What tests want beside the program (nginx, s3rver, strace, …); tests of what can't be had are skipped
 servers:
     .ci/install-servers
 

@@ -7,6 +7,7 @@
 mod delivery;
 mod upkeep;
 mod verify;
+mod withdrawn;
 mod writer;
 
 use std::{
@@ -23,6 +24,7 @@ pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     upkeep::{Loaded, Removed, Retention},
     verify::{Finding, Verified},
+    withdrawn::{Withdrawn, WithdrawnRevision},
     writer::ArchiveWriter,
 };
 use crate::{
@@ -203,14 +205,6 @@ impl Archive {
         }
         revisions.sort_by_key(|revision| revision.revision);
         Ok(revisions)
-    }
-
-    /// What rollbacks have withdrawn of a batch: revisions, and when their contents were accepted.
-    ///
-    /// # Errors
-    /// Those of reading it.
-    pub fn withdrawn_of(&self, _dataset: &str, _batch_no: &BatchNo) -> Result<Vec<(i32, i64)>> {
-        Ok(Vec::new())
     }
 
     /// Takes note of an announcement that was accepted and has changed nothing of what stands.

@@ -499,6 +499,19 @@ mod tests {
     }
 
     #[test]
+    fn a_record_has_four_gigabytes_at_most_whatever_is_set() {
+        for (set, kept) in [
+            ("\"5GB\"", 4_000_000_000),
+            ("18446744073709551615", 4_000_000_000),
+            ("\"32MB\"", 32_000_000),
+        ] {
+            let config: Config =
+                toml::from_str(&format!("[download]\nmax_record = {set}")).expect("valid");
+            assert_eq!(config.download.max_record, ByteSize(kept), "{set}");
+        }
+    }
+
+    #[test]
     fn the_environment_wins_over_the_file() {
         let file = file("[download]\nattempts = 5\nbackoff = \"1s\"\n");
         let config = Config::load(

@@ -239,13 +239,19 @@ pub enum Error {
         #[source]
         source: Box<duckdb::Error>,
     },
-    /// Another process holds the lock.
+    /// Another process holds the lock, or has the warehouse open.
     #[error("{} is held by {holder}", path.display())]
     Locked {
-        /// The lock file.
+        /// The lock file, or the warehouse.
         path: PathBuf,
-        /// Who holds it, as it wrote itself down.
+        /// Who holds it, as it wrote itself down or as the system knows it.
         holder: String,
+    },
+    /// The warehouse is not the one any more that a run has begun with.
+    #[error("{} was changed by somebody else while this command was at work; nothing was published", path.display())]
+    Changed {
+        /// The warehouse.
+        path: PathBuf,
     },
     /// The file system can't lock.
     #[error("lock {}: this file system has no locks", path.display())]
@@ -270,7 +276,7 @@ pub enum Error {
 /// For what should never happen.
 const REPORT: &str = "please report this with the command and its output";
 /// For a file that somebody else has.
-const WAIT: &str = "try again when it has ended (commands that load wait for --lock-wait); clients should open the warehouse to read only";
+const WAIT: &str = "try again when it has ended (commands that load wait for each other for --lock-wait); clients should open the warehouse to read only";
 
 /// What the engine's errors are about. It tells by text alone, and this is the only place that reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -435,6 +441,12 @@ impl Error {
             },
             Self::Warehouse { hint, .. } => run(ExitStatus::Fault, hint.as_deref()),
             Self::Locked { .. } => run(ExitStatus::Incomplete, Some(WAIT)),
+            Self::Changed { .. } => run(
+                ExitStatus::Incomplete,
+                Some(
+                    "run again: it goes on from what is there now; clients should open the warehouse to read only",
+                ),
+            ),
             Self::Stopped { .. } => run(
                 ExitStatus::Incomplete,
                 Some("run again: what was not loaded is loaded then"),

@@ -6,7 +6,7 @@
 use duckdb::Connection;
 
 use crate::{
-    archive::{Archive, ArchivedRevision, Delivery, DeliveryOutcome},
+    archive::{Archive, ArchivedRevision, Delivery, DeliveryOutcome, WithdrawnRevision},
     batch_no::BatchNo,
     error::Result,
     ledger::{self, Known, LoadedRevision},
@@ -90,17 +90,15 @@ impl Refusal {
     pub fn in_words(&self) -> String {
         match self {
             Self::Older { revision } => {
-                format!(
-                    "announced before revision {revision} was accepted, which is loaded and stays"
-                )
+                format!("announced before revision {revision}, which is loaded and stays")
             }
             Self::OlderThanArchived { revision } => format!(
                 "announced before revision {revision} was accepted, which the archive has and this warehouse has not: \
                  `redledger backfill BATCH` loads it"
             ),
             Self::Withdrawn { revision } => format!(
-                "announced no later than revision {revision}, which a rollback has withdrawn: it stays withdrawn until \
-                 it is announced anew, given by hand, or rolled back once more"
+                "no newer than revision {revision}, which a rollback has withdrawn and which stays withdrawn, until the \
+                 batch is announced anew or given by hand, or what was rolled back is rolled back once more"
             ),
         }
     }
@@ -110,15 +108,6 @@ impl Refusal {
     pub fn something_stands(&self) -> bool {
         matches!(self, Self::Older { .. })
     }
-}
-
-/// A revision that a rollback has taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WithdrawnRevision {
-    /// Its number.
-    pub revision: i32,
-    /// When its content was accepted, in epoch microseconds; where nobody knows, when it was withdrawn.
-    pub accepted_at: i64,
 }
 
 /// Where a batch stands.
@@ -143,19 +132,13 @@ impl Standing {
     ) -> Result<Self> {
         let known = ledger::known(connection, dataset, batch_no.as_str())?;
         let archived = archive.revisions(dataset, batch_no)?;
-        let mut withdrawn = archive.withdrawn_of(dataset, batch_no)?;
-        // Rolled back once more, and what was withdrawn is loaded again.
-        withdrawn.retain(|(revision, _)| *revision > known.highest);
-        let withdrawn = withdrawn.into_iter();
+        let mut withdrawn = archive.withdrawn()?.of(dataset, batch_no).to_vec();
+        // What the ledger has is not withdrawn, or has something newer in its place.
+        withdrawn.retain(|of| of.revision > known.highest);
         Ok(Self {
-            withdrawn: withdrawn
-                .map(|(revision, accepted_at)| WithdrawnRevision {
-                    revision,
-                    accepted_at,
-                })
-                .collect(),
             known,
             archived,
+            withdrawn,
         })
     }
 
@@ -226,8 +209,9 @@ impl Standing {
     #[must_use]
     pub fn refuses(&self, acceptance: Acceptance) -> Option<Refusal> {
         let at = acceptance.at;
-        let withdrawn = self.withdrawn.iter().max_by_key(|of| of.accepted_at);
-        if let Some(withdrawn) = withdrawn.filter(|of| at <= of.accepted_at) {
+        let newest = |of: &&WithdrawnRevision| of.accepted_at_us.unwrap_or(of.withdrawn_at_us);
+        let withdrawn = self.withdrawn.iter().max_by_key(newest);
+        if let Some(withdrawn) = withdrawn.filter(|of| at <= newest(of)) {
             return Some(Refusal::Withdrawn {
                 revision: withdrawn.revision,
             });
@@ -246,7 +230,15 @@ impl Standing {
 
     /// Whether a delivery of an archive, accepted then, takes the place of what stands; else why not.
     #[must_use]
-    pub fn refuses_replay(&self, accepted_at: i64) -> Option<Refusal> {
+    pub fn refuses_replay(
+        &self,
+        revision: i32,
+        is_withdrawn: bool,
+        accepted_at: i64,
+    ) -> Option<Refusal> {
+        if is_withdrawn && revision > self.known.highest {
+            return Some(Refusal::Withdrawn { revision });
+        }
         let loaded = self.loaded()?;
         let is_older = loaded
             .watermark

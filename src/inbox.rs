@@ -21,10 +21,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How the inbox is laid out.
+/// How the inbox is laid out: the newest format that this program knows.
 const FORMAT: u32 = 1;
-/// The file that says so.
+/// The file that says in which format it is; where there is none, it is 1.
 const FORMAT_FILE: &str = "format";
+/// No receiver has stamped anything before 2020-01-01: a lower number is a name that somebody has given by hand.
+const FIRST_STAMP: i64 = 1_577_836_800_000_000;
 /// Digits of the time that a file's name begins with.
 const STAMP: usize = 20;
 
@@ -72,7 +74,8 @@ impl Inbox {
     /// The operating system's, a full disk for instance: then nothing is stored.
     pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
         create_private(&self.folder)?;
-        self.state_format()?;
+        self.check_format()
+            .map_err(|error| io::Error::other(error.chain()))?;
         let hash = hash_of(body);
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +112,8 @@ impl Inbox {
         let stamp = name.split_once('-').map(|(stamp, _)| stamp);
         let stamped = stamp
             .filter(|stamp| stamp.len() == STAMP && stamp.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|stamp| stamp.parse().ok());
+            .and_then(|stamp| stamp.parse().ok())
+            .filter(|stamped| *stamped >= FIRST_STAMP);
         stamped.or_else(|| {
             let modified = fs::metadata(path).and_then(|of| of.modified()).ok()?;
             let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -217,21 +221,6 @@ impl Inbox {
                 remove_unless_written(&path).map_err(Error::io("remove", &path))?;
             }
         }
-        Ok(())
-    }
-
-    /// Writes down how the inbox is laid out; one of the first release does not say.
-    fn state_format(&self) -> io::Result<()> {
-        let path = self.folder.join(FORMAT_FILE);
-        if path.try_exists()? {
-            return self
-                .check_format()
-                .map_err(|error| io::Error::other(error.chain()));
-        }
-        let mut file = incoming(&self.folder)?;
-        file.write_all(format!("{FORMAT}\n").as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
 

@@ -17,9 +17,9 @@ pub use self::{
     books::{Books, FileFigures, KeptRejections, books, loaded_files},
     known::{Attempt, Known, LoadedRevision, advance, datasets_of, known},
     queries::{
-        BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
-        batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
-        rejections, rejections_by_code, revisions, rows_rejected,
+        AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
+        RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
+        newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
     },
     upgrade::{Condition, check, condition, prepare},
 };

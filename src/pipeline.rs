@@ -147,8 +147,7 @@ impl<'a> Pipeline<'a> {
                 .map(Some),
             Err(Error::Fetch(error)) if error.kind == FetchKind::Changed && may_restart => Ok(None),
             Err(error) => {
-                let damage = batch.replay.as_ref().and_then(|_| batch.damage());
-                let failure = Failure::of(damage.unwrap_or(error))?;
+                let failure = Failure::of(batch.cause_of(error))?;
                 self.failed(warehouse, batch, Some(&contract), failure)
                     .map(Some)
             }

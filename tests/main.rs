@@ -20,3 +20,4 @@ mod signals;
 mod stories;
 mod support;
 mod verify;
+mod wide;

@@ -105,10 +105,9 @@ fn read_throughout(runs: u32, clients: usize) {
         }
         over.store(true, Ordering::Relaxed);
     });
-    println!(
-        "{runs} runs, {clients} clients, {} looks",
-        looks.into_inner()
-    );
+    let looks = looks.into_inner();
+    println!("{runs} runs, {clients} clients, {looks} looks");
+    assert!(looks > clients, "hardly anybody has looked: {looks}");
     assert_eq!(look(&open()).expect("an answer"), i64::from(3 * ROWS));
 }
 

@@ -472,5 +472,6 @@ fn without_a_warehouse_there_is_nothing_to_verify_and_one_that_is_none_is_a_faul
     assert_eq!((ran.exit, ran.stdout.trim()), (Some(0), "[]"));
     fs::create_dir(workspace.data()).expect("a folder");
     fs::write(live(&workspace), "no database").expect("written");
+    workspace.damaged();
     assert_eq!(workspace.run(&["verify"]).exit, Some(2));
 }

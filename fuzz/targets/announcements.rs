@@ -7,12 +7,14 @@ use redledger::hook::{self, Announcement, Content, ListRow};
 use serde_json::{Value, value::RawValue};
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+});
 
 const SECRET: &str = "SECRETSIGNATURE";
 
-/// `input` is a document.
-pub(crate) fn check(bytes: &[u8]) {
+/// `input` is a document; says whether it was understood.
+pub(crate) fn check(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     // What serde_json refuses here and the hook's reader takes: depth, and numbers larger than a float.
@@ -24,13 +26,17 @@ pub(crate) fn check(bytes: &[u8]) {
     }
     let _ = hook::parse_at("hook.json", bytes, "/data/hook");
     match hook::parse("hook.json", bytes) {
-        Err(error) => check_message(&error.chain(), text, value.as_ref()),
+        Err(error) => {
+            check_message(&error.chain(), text, value.as_ref());
+            false
+        }
         Ok(announcements) => {
             if let Some(value) = &value {
                 check_rows(&announcements, value);
             }
             check_secret(&format!("{announcements:?}"), &announcements, text);
             check_batches(announcements, text, value.as_ref());
+            true
         }
     }
 }

@@ -17,18 +17,21 @@ use redledger::{
 use toml::{Table, Value};
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+});
 
-/// `input` is a contract's TOML.
-pub(crate) fn check(bytes: &[u8]) {
+/// `input` is a contract's TOML; says whether it was understood.
+pub(crate) fn check(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
+        return false;
     };
     match Contract::parse("x.toml", text) {
         Err(error) => {
             let chain = error.chain();
             assert!(chain.starts_with("x.toml:"), "{chain:?}");
             assert!(!chain.chars().any(char::is_control), "{chain:?}");
+            false
         }
         Ok(contract) => {
             check_consistency(&contract);
@@ -38,6 +41,7 @@ pub(crate) fn check(bytes: &[u8]) {
                 contract
             );
             check_table(contract);
+            true
         }
     }
 }

@@ -18,7 +18,9 @@ use redledger::{
 use strict::{BOM, Lines, Strict};
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+});
 
 /// What the reader made of a file, by physical line.
 #[derive(Default)]
@@ -31,10 +33,10 @@ struct Found {
 }
 
 /// `input` is a character for delimiter, encoding and limit (`0`: comma, UTF-8, none; `4`: encoding to be found
-/// out), one for how long the pieces are, and the file.
-pub(crate) fn check(input: &[u8]) {
+/// out), one for how long the pieces are, and the file. Says whether the file was read.
+pub(crate) fn check(input: &[u8]) -> bool {
     let [settings, step, bytes @ ..] = input else {
-        return;
+        return false;
     };
     let delimiter = b",;\t|"[usize::from(settings % 4)];
     let is_limited = settings / 16 % 2 == 0;
@@ -64,6 +66,7 @@ pub(crate) fn check(input: &[u8]) {
             if found.faulty.is_empty() {
                 compare_with_csv(&found, &text, delimiter);
             }
+            true
         }
         Err(Error::File { .. }) => {
             // What is sound is not refused.
@@ -75,6 +78,7 @@ pub(crate) fn check(input: &[u8]) {
                     "a good file is refused"
                 );
             }
+            false
         }
         Err(error) => panic!("{}", error.chain()),
     }

@@ -21,7 +21,9 @@ use redledger::{
 use tokio::sync::mpsc;
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+});
 
 /// Every type, and a decimal of every width.
 const CONTRACT: &str = r#"
@@ -78,9 +80,11 @@ impl Bench {
 const MANY: usize = 4_200;
 
 /// `input` is a character for how long the pieces are, and the file; after `*` the file's rows are repeated until
-/// they are many.
-pub(crate) fn check(input: &[u8]) {
-    let [step, bytes @ ..] = input else { return };
+/// they are many. Says whether the file was read.
+pub(crate) fn check(input: &[u8]) -> bool {
+    let [step, bytes @ ..] = input else {
+        return false;
+    };
     let repeated;
     let bytes = match bytes.iter().position(|byte| *byte == b'\n') {
         Some(end) if *step == b'*' => {
@@ -93,11 +97,13 @@ pub(crate) fn check(input: &[u8]) {
     };
     BENCH.with_borrow_mut(|bench| {
         // An encoding, a header or a field that doesn't do: the file is refused as a whole.
-        if let Ok((layout, chunks, records)) = read(bytes, usize::from(*step) + 1, &bench.contract)
-        {
+        let read = read(bytes, usize::from(*step) + 1, &bench.contract);
+        let is_read = read.is_ok();
+        if let Ok((layout, chunks, records)) = read {
             scan(bench, layout, chunks, records);
         }
-    });
+        is_read
+    })
 }
 
 fn read(

@@ -170,19 +170,20 @@ impl From<Format> for u32 {
     }
 }
 
-mod batch_no {
+/// A number as text.
+pub(super) mod batch_no {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use super::BatchNo;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::archive) fn serialize<S: Serializer>(
         batch_no: &BatchNo,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(batch_no.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::archive) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BatchNo, D::Error> {
         BatchNo::new(&String::deserialize(deserializer)?).map_err(D::Error::custom)

@@ -137,7 +137,17 @@ impl Backlog<'_> {
                 message: format!("revision {revision} is not in the archive any more"),
                 hint: None,
             })?;
-        replayed(&self.archive, delivery, accepted_at, dataset, self.foreign)
+        let withdrawn = self.archive.withdrawn()?;
+        let of = (dataset.name.as_str(), &planned.batch_no);
+        let is_withdrawn = withdrawn.find(of.0, of.1, revision).is_some();
+        replayed(
+            &self.archive,
+            delivery,
+            accepted_at,
+            is_withdrawn,
+            dataset,
+            self.foreign,
+        )
     }
 
     fn ask_provider(&self, session: &LoadSession<'_>, index: usize) -> Result<Batch> {
@@ -160,6 +170,7 @@ fn replayed(
     archive: &Archive,
     delivery: Delivery,
     accepted_at: i64,
+    is_withdrawn: bool,
     dataset: Arc<Contract>,
     foreign: bool,
 ) -> Result<Batch> {
@@ -208,6 +219,7 @@ fn replayed(
         replay: Some(Replay {
             revision: delivery.revision,
             watermark: delivery.watermark_us,
+            is_withdrawn,
             named: Arc::new(named),
             foreign,
         }),

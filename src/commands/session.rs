@@ -18,7 +18,7 @@ use super::{
 use crate::{
     archive::{Archive, Removed},
     batch_no::BatchNo,
-    cli::Doing,
+    cli::{Doing, DoingFormat},
     error::{Error, ExitStatus, Result},
     hook::Announcement,
     inbox::Inbox,
@@ -292,7 +292,8 @@ impl<'a> LoadSession<'a> {
         // Nobody else writes now: whatever is half-written there, a dead process has left.
         Inbox::new(&config.data_dir).remove_leftovers()?;
         Archive::new(&config.data_dir).remove_leftovers()?;
-        let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
+        let may_begin_anew = self.command == "backfill";
+        let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
         let loaded = self.load_into(&staging, batches, count, limits);
@@ -463,6 +464,10 @@ impl<'a> LoadSession<'a> {
             self.late = self.look_for_late(connection.as_ref())?;
         }
         self.report().print(self.doing.format)?;
+        if let (Some(fault), DoingFormat::Json) = (&self.fault, self.doing.format) {
+            // Whoever reads the report may not look at stderr, and whoever is woken up may not have the report.
+            super::report_error(fault);
+        }
         let exit = self.exit_status();
         if self.is_stopped() {
             // A name that is being looked up, for one, can't be waited for.

@@ -13,7 +13,7 @@ use duckdb::{
 use super::{BatchEntry, Control, Difference, FileEntry, State, check, tables::kind_of};
 use crate::{
     error::{Error, Result},
-    warehouse_file::{self, check_magic, check_no_wal, refused},
+    warehouse_file::{self, check_magic, keep_writers_out, refused},
 };
 
 /// A row of `redledger.batch` as it stands.
@@ -88,13 +88,14 @@ impl FromSql for State {
 ///
 /// # Errors
 /// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or redledger, has lost tables of
-/// its ledger or has a `.wal` beside it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
+/// its ledger or has a `.wal` beside it that nobody writes; [`Error::Locked`] while somebody has it open to write, such
+/// as a run in place; [`Error::Io`] when it can't be looked for or read.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     if !warehouse_file::exists(path)? {
         return Ok(None);
     }
     check_magic(path)?;
-    check_no_wal(path)?;
+    drop(keep_writers_out(path)?);
     let open = || {
         let settings = EngineConfig::default()
             .access_mode(AccessMode::ReadOnly)?
@@ -104,16 +105,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
             .enable_autoload_extension(false)?;
         Connection::open_with_flags(path, settings)
     };
-    let connection = open().map_err(|error| {
-        if error.to_string().contains("Could not set lock") {
-            Error::Locked {
-                path: path.to_path_buf(),
-                holder: "a process that has it open to write".into(),
-            }
-        } else {
-            refused(path, &error)
-        }
-    })?;
+    let connection = open().map_err(|error| refused(path, &error))?;
     Ok(check(&connection, path)?.map(|_| connection))
 }
 
@@ -162,6 +154,41 @@ pub fn loaded_batches(connection: &Connection) -> Result<BTreeSet<LoadedBatch>> 
         })
     })?;
     Ok(batches.into_iter().collect())
+}
+
+/// A revision that was loaded, whether or not a later one has replaced it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedRevision {
+    /// Dataset.
+    pub dataset: String,
+    /// Batch.
+    pub batch_no: String,
+    /// 1, 2, ….
+    pub revision: i32,
+    /// When its content was accepted, in epoch microseconds. A ledger that does not say so tells when it was
+    /// announced, but never a time after it was loaded; `None` where it does not know.
+    pub accepted_at: Option<i64>,
+}
+
+/// Every revision that was loaded.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn accepted_revisions(connection: &Connection) -> Result<Vec<AcceptedRevision>> {
+    let accepted_at = later(connection, "batch", "accepted_at")?;
+    let sql = format!(
+        "SELECT dataset, batch_no, revision, \
+         epoch_us(coalesce({accepted_at}, least(coalesce(announced_at, loaded_at), loaded_at))) \
+         FROM redledger.batch WHERE state IN ('loaded', 'superseded')"
+    );
+    read(connection, &sql, &[], |row| {
+        Ok(AcceptedRevision {
+            dataset: text(row, 0)?,
+            batch_no: text(row, 1)?,
+            revision: row.get(2)?,
+            accepted_at: row.get(3)?,
+        })
+    })
 }
 
 /// The run that made a warehouse what it is.

@@ -52,6 +52,8 @@ pub struct Replay {
     pub watermark: Option<i64>,
     /// The files that its rows name.
     pub named: Arc<HashMap<NamedBy, Arc<ArchivedFile>>>,
+    /// Whether a rollback has withdrawn it.
+    pub is_withdrawn: bool,
     /// Whether the archive is another data directory's.
     pub foreign: bool,
 }
@@ -84,9 +86,15 @@ pub enum Way {
 }
 
 impl Batch {
-    /// What is wrong with its archived files, if anything: a damaged file fails in many ways, most of which
-    /// look like the provider's fault.
-    pub(super) fn damage(&self) -> Option<Error> {
+    /// The cause of an error: where the batch comes from an archive, a file of it may be damaged, which looks like the
+    /// provider's fault.
+    pub(super) fn cause_of(&self, error: Error) -> Error {
+        let damage = self.replay.as_ref().and_then(|_| self.damage());
+        damage.unwrap_or(error)
+    }
+
+    /// What is wrong with its archived files, if anything.
+    fn damage(&self) -> Option<Error> {
         let own = match &self.content {
             BatchContent::Files(files) => files.as_slice(),
             BatchContent::Rows(_) => &[],

@@ -81,7 +81,10 @@ impl Pipeline<'_> {
                 Ok(Told::Unknown | Told::Nothing) => return Ok(Identification::Nothing),
                 Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
             },
-            Err(error) => return Ok(Identification::Failed(told, Failure::of(error)?)),
+            Err(error) => {
+                let failure = Failure::of(batch.cause_of(error))?;
+                return Ok(Identification::Failed(told, failure));
+            }
         };
         let child = self.contracts.child_of(contract.name.as_str()).cloned();
         for table in std::iter::once(&contract).chain(&child) {
@@ -217,6 +220,8 @@ enum Told {
 fn refusal(standing: &Standing, batch: &Batch) -> Option<Refusal> {
     match &batch.replay {
         None => standing.refuses(batch.acceptance),
-        Some(_) => standing.refuses_replay(batch.acceptance.at),
+        Some(replay) => {
+            standing.refuses_replay(replay.revision, replay.is_withdrawn, batch.acceptance.at)
+        }
     }
 }

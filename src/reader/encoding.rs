@@ -532,13 +532,16 @@ mod tests {
         let bytes = GB18030.encode(name).0.repeat(20_000);
         let mut decoder = Decoder::new(None, None);
         let mut out = VecDeque::new();
+        let mut looked = 0;
         for piece in bytes.chunks(10_000) {
             decoder.push(Bytes::copy_from_slice(piece), &mut out);
             let (State::Undecided { held, .. } | State::Found { held, .. }) = &decoder.state else {
                 continue;
             };
             assert!(held.len() < SAMPLE + 10_000);
+            looked += 1;
         }
+        assert!(looked > 1, "nothing was held at any time");
         decoder.finish(&mut out);
         let text: Vec<u8> = out.into_iter().flatten().collect();
         assert!(text == name.repeat(20_000).as_bytes());

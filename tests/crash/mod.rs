@@ -9,9 +9,9 @@ mod strace;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use self::strace::Point;
+use self::strace::{Met, Point};
 use crate::support::{
-    program::Workspace,
+    program::{Ran, Workspace},
     random::Random,
     server::{Reply, Server},
 };
@@ -83,6 +83,8 @@ struct Reference {
     /// The files after an undisturbed run, in names.
     files: BTreeSet<String>,
     points: Vec<Point>,
+    /// Those that two undisturbed runs have in common: threads differ from run to run.
+    steady: Vec<Point>,
     _server: Server,
     _runtime: tokio::runtime::Runtime,
 }
@@ -108,16 +110,23 @@ impl Reference {
         announce("2.json", "BALANCES", "/new.csv");
         announce("3.json", "BILLS", "/bills.csv");
         announce("4.json", "MORE", "/more.csv");
-        let after = workspace();
-        after.copy_data_of(&before);
-        let (ran, points) = strace::points(&after, &["run"]);
-        assert_eq!(ran.exit, Some(1), "{}{}", ran.stdout, ran.stderr);
+        let undisturbed = || {
+            let after = workspace();
+            after.copy_data_of(&before);
+            let (ran, points) = strace::points(&after, &["run"]);
+            assert_eq!(ran.exit, Some(1), "{}{}", ran.stdout, ran.stderr);
+            (after, points)
+        };
+        let ((after, points), (_, again)) = (undisturbed(), undisturbed());
+        let mut steady = points.clone();
+        steady.retain(|point| again.contains(point));
         let digests = [digest(&before), digest(&after)];
         assert_ne!(digests[0], digests[1]);
         Self {
             digests,
             files: names(&after),
             points,
+            steady,
             before,
             _server: server,
             _runtime: runtime,
@@ -182,9 +191,10 @@ impl Reference {
         workspace.verified()
     }
 
-    /// All points, or some by chance.
-    fn some_points(&self, all: bool) -> Vec<Point> {
-        let mut points = self.points.clone();
+    /// All points of this kind, or some steady ones by chance.
+    fn some_points(&self, all: bool, of: impl Fn(&Point) -> bool) -> Vec<Point> {
+        let mut points = if all { &self.points } else { &self.steady }.clone();
+        points.retain(of);
         if !all {
             let seed = Random::seed();
             println!("seed {seed}");
@@ -199,26 +209,19 @@ impl Reference {
 
 /// All rows of all tables without clocks, ids of runs and places on this machine.
 fn digest(workspace: &Workspace) -> Vec<String> {
-    let connection = workspace.warehouse();
+    // A table is made with its first batch.
+    let made = workspace.query("SELECT table_name FROM duckdb_tables()");
     let mut lines = Vec::new();
     for table in TABLES {
-        let sql = format!(
-            "SELECT t::VARCHAR FROM (SELECT * EXCLUDE ({}) FROM {table}) t ORDER BY 1",
-            match table {
-                "redledger.batch" => "loaded_at, run_id",
-                "redledger.file" => "fetched_at",
-                // Nothing to leave out.
-                _ => "batch_no",
-            }
-        );
-        // A table is made with its first batch.
-        let Ok(mut statement) = connection.prepare(&sql) else {
+        if !made.iter().any(|name| table.ends_with(name.as_str())) {
+            assert!(!table.starts_with("redledger."), "no {table}");
             continue;
-        };
-        let rows = statement
-            .query_map([], |row| row.get::<_, String>(0))
-            .expect("rows");
-        lines.extend(rows.map(|row| format!("{table} {}", row.expect("a row"))));
+        }
+        let clocks = "'loaded_at', 'run_id', 'fetched_at'";
+        let rows = workspace.query(&format!(
+            "SELECT t::VARCHAR FROM (SELECT COLUMNS(lambda name: name NOT IN ({clocks})) FROM {table}) t ORDER BY 1"
+        ));
+        lines.extend(rows.iter().map(|row| format!("{table} {row}")));
     }
     lines
 }
@@ -234,19 +237,38 @@ fn names(workspace: &Workspace) -> BTreeSet<String> {
     workspace.files().into_iter().map(name).collect()
 }
 
+/// Whether faults were met at so many of the points tried that something was shown: at half of all points, at a third
+/// of a few, where chance has more to say.
+fn enough(met: usize, tried: usize, all: bool) -> Result<(), String> {
+    let share = if all { 2 } else { 3 };
+    match met * share >= tried && tried > 0 {
+        true => Ok(()),
+        false => Err(format!("only {met} of {tried} points were met")),
+    }
+}
+
+#[test]
+fn points_that_are_hardly_ever_met_show_nothing() {
+    for (met, tried, all) in [(0, 0, true), (0, 6, false), (1, 6, false), (149, 300, true)] {
+        enough(met, tried, all).expect_err("too few");
+    }
+    for (met, tried, all) in [(2, 6, false), (6, 6, false), (150, 300, true)] {
+        assert_eq!(enough(met, tried, all), Ok(()));
+    }
+}
+
 /// Kills the run at the points; prints how many it survived.
 fn killed(all: bool) {
     if !strace::works() {
         return;
     }
     let reference = Reference::new();
-    let points = reference.some_points(all);
+    let points = reference.some_points(all, |_| true);
     let (mut published, mut died) = (0, 0);
     let mut wrong = Vec::new();
     for point in &points {
         let workspace = reference.start();
         let (ran, _) = strace::run_with(&workspace, point, "signal=KILL", &["run"]);
-        // Threads differ from run to run: some points are not met again.
         died += usize::from(ran.exit.is_none_or(|exit| exit > 128));
         match reference.check(&workspace) {
             Ok(after) => published += usize::from(after),
@@ -259,8 +281,42 @@ fn killed(all: bool) {
         points.len(),
         reference.points.len()
     );
+    wrong.extend(enough(died, points.len(), all).err());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(died > 0, "nothing was killed");
+}
+
+/// What must hold after a run with a call that failed, if the call was made.
+fn survived(
+    reference: &Reference,
+    workspace: &Workspace,
+    before: &[u8],
+    point: &Point,
+    ran: &Ran,
+    met: Met,
+) -> Result<(), String> {
+    let live = workspace.data().join("warehouse.duckdb");
+    let untouched = fs::read(&live).is_ok_and(|after| after == before);
+    let published = reference.check(workspace)?;
+    match ran.exit {
+        _ if met == Met::Elsewhere => Ok(()),
+        // Not met; or it did not matter, or was tried again. What is not synced is not published.
+        Some(1) if published => match met == Met::There && point.call.contains("sync") {
+            true => Err("a failed fsync was not noticed".into()),
+            false => Ok(()),
+        },
+        Some(2 | 3) if published || untouched => {
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            let data = workspace.data().display().to_string();
+            match [&data, "DuckDB", "archive"]
+                .iter()
+                .any(|place| said.contains(*place))
+            {
+                true => Ok(()),
+                false => Err("the message does not say where".into()),
+            }
+        }
+        _ => Err(format!("published: {published}, untouched: {untouched}")),
+    }
 }
 
 /// Fails the calls at the points; prints how many the run survived.
@@ -271,48 +327,20 @@ fn failed(all: bool) {
     let reference = Reference::new();
     let mut tally = std::collections::BTreeMap::<(&str, Option<i32>), usize>::new();
     let mut wrong = Vec::new();
-    let (mut tried, mut unmet) = (0, 0);
+    let (mut tried, mut all_met) = (0, 0);
+    // A write told by number alone may be to a pipe that a runtime wakes its threads by.
+    let may_fail = |point: &Point| point.file.is_some() || point.call != "write";
     for error in ["ENOSPC", "EIO"] {
-        for point in &reference.some_points(all) {
-            // Told by number alone, it may be another file's, or a pipe that a runtime wakes its threads by.
-            if point.file.is_none() && point.call == "write" {
-                continue;
-            }
+        let what = format!("error={error}");
+        for point in &reference.some_points(all, may_fail) {
             tried += 1;
             let workspace = reference.start();
-            let live = workspace.data().join("warehouse.duckdb");
-            let before = fs::read(&live).expect("the warehouse");
-            let (ran, met) =
-                strace::run_with(&workspace, point, &format!("error={error}"), &["run"]);
+            let before =
+                fs::read(workspace.data().join("warehouse.duckdb")).expect("the warehouse");
+            let (ran, met) = strace::run_with(&workspace, point, &what, &["run"]);
+            all_met += usize::from(met == Met::There);
             *tally.entry((error, ran.exit)).or_default() += 1;
-            let untouched = fs::read(&live).is_ok_and(|after| after == before);
-            let data = workspace.data().display().to_string();
-            let verdict = match (reference.check(&workspace), ran.exit) {
-                (Err(why), _) => Err(why),
-                // Not met; or it did not matter, or was tried again.
-                (Ok(true), Some(1)) => {
-                    unmet += usize::from(!met);
-                    // What is not synced is not published.
-                    match met && point.call.contains("sync") {
-                        true => Err("a failed fsync was not noticed".into()),
-                        false => Ok(()),
-                    }
-                }
-                (Ok(published), Some(2 | 3)) if published || untouched => {
-                    let said = format!("{}{}", ran.stdout, ran.stderr);
-                    match said.contains(&data)
-                        || said.contains("DuckDB")
-                        || said.contains("archive")
-                    {
-                        true => Ok(()),
-                        false => Err("the message does not say where".into()),
-                    }
-                }
-                (Ok(published), _) => {
-                    Err(format!("published: {published}, untouched: {untouched}"))
-                }
-            };
-            if let Err(why) = verdict {
+            if let Err(why) = survived(&reference, &workspace, &before, point, &ran, met) {
                 wrong.push(format!(
                     "{error} at {point:?}: {why}: {:?} {}{}",
                     ran.exit, ran.stdout, ran.stderr
@@ -321,10 +349,25 @@ fn failed(all: bool) {
         }
     }
     println!(
-        "failing calls: {} of {tried} survived ({unmet} not met); {tally:?}",
-        tried - wrong.len()
+        "failing calls: {} of {tried} survived ({} not met); {tally:?}",
+        tried - wrong.len(),
+        tried - all_met
     );
+    wrong.extend(enough(all_met, tried, all).err());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_call_that_is_never_made_is_not_met() {
+    if !strace::works() {
+        return;
+    }
+    let workspace = workspace();
+    let never = Point::new("rename", "warehouse.duckdb.never", 1);
+    for what in ["signal=KILL", "error=EIO"] {
+        let (ran, met) = strace::run_with(&workspace, &never, what, &["run"]);
+        assert_eq!((ran.exit, met), (Some(0), Met::Never), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::program::{Ran, Workspace, finish};
+use crate::support::{
+    program::{Ran, Workspace, finish},
+    skipped,
+};
 
 /// Calls that change what is on disk.
 const CALLS: &str = "openat,write,pwrite64,ftruncate,fallocate,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,\
@@ -21,7 +24,19 @@ pub(super) struct Point {
     number: usize,
 }
 
-/// Whether strace is there and may trace; if not, says that the test is skipped.
+impl Point {
+    /// The n-th time that a thread makes the call on this file.
+    pub(super) fn new(call: &str, file: &str, number: usize) -> Self {
+        Self {
+            call: call.to_owned(),
+            file: Some(file.to_owned()),
+            number,
+        }
+    }
+}
+
+/// Whether strace is there and may trace; if not, the test is skipped.
+#[track_caller]
 pub(super) fn works() -> bool {
     let works = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "true"])
@@ -29,7 +44,7 @@ pub(super) fn works() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        println!("skipped: strace is not there or may not trace");
+        skipped("calls that fail", "strace is not there or may not trace");
     }
     works
 }
@@ -97,14 +112,23 @@ pub(super) fn points(workspace: &Workspace, arguments: &[&str]) -> (Ran, Vec<Poi
     (ran, points.into_iter().collect())
 }
 
-/// Runs with this done at the point, such as `signal=KILL` or `error=EIO`; says whether the point was met: threads
-/// differ from run to run.
+/// Whether a point was met: threads differ from run to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    Never,
+    /// On a file below the data directory.
+    There,
+    /// Told by number alone, it was another file's: of a library, of the system.
+    Elsewhere,
+}
+
+/// Runs with this done at the point, such as `signal=KILL` or `error=EIO`; says whether the point was met.
 pub(super) fn run_with(
     workspace: &Workspace,
     point: &Point,
     what: &str,
     arguments: &[&str],
-) -> (Ran, bool) {
+) -> (Ran, Met) {
     let Point { call, file, number } = point;
     let trace = format!("trace={call}");
     let inject = format!("inject={call}:{what}:when={number}");
@@ -119,5 +143,12 @@ pub(super) fn run_with(
     }
     let ran = run(workspace, &options, arguments);
     let log = fs::read_to_string(log).unwrap_or_default();
-    (ran, log.contains("(INJECTED)"))
+    let data = workspace.data().display().to_string();
+    let mut injected = log.lines().filter(|line| line.contains("(INJECTED)"));
+    let met = match injected.next() {
+        None => Met::Never,
+        Some(first) if injected.chain([first]).all(|line| line.contains(&data)) => Met::There,
+        Some(_) => Met::Elsewhere,
+    };
+    (ran, met)
 }

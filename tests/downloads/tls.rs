@@ -1,4 +1,4 @@
-//! TLS against openssl's own server; skipped with a message where the tool is missing.
+//! TLS against openssl's own server; skipped where the tool is missing.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
 use redledger::error::FetchKind;
 
 use super::{assert_whole, config, csv, drain, fetcher, url};
-use crate::support::certificate;
+use crate::support::{certificate, skipped};
 
 struct TlsServer {
     child: Child,
@@ -82,11 +82,7 @@ async fn private_authority_is_trusted_only_when_named() {
     )
     .expect("to write");
     let Some(server) = start(folder.path()).await else {
-        #[allow(clippy::print_stderr)]
-        {
-            eprintln!("skipped: there is no openssl here");
-        }
-        return;
+        return skipped("TLS with a private authority", "there is no openssl here");
     };
     let mut config = config();
     config.idle_timeout = Duration::from_secs(5);

@@ -1,5 +1,7 @@
 //! Breaks at random places, of random kinds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{PATH, ROWS, Unbroken, all, balances, ingest};
 use crate::support::{
     program::Workspace,
@@ -43,6 +45,8 @@ fn breaks_at_random_bytes_load_what_an_unbroken_stream_loads() {
     println!("REDLEDGER_TEST_SEED={first}");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let unbroken = Unbroken::load(&runtime, 1);
+    // Each file takes one at least; the others are what faults have cost.
+    let requests = AtomicUsize::new(0);
     let seeds: Vec<u64> = (0..CASES).map(|case| first.wrapping_add(case)).collect();
     all(
         &seeds,
@@ -66,6 +70,7 @@ fn breaks_at_random_bytes_load_what_an_unbroken_stream_loads() {
             let workspace = Workspace::new().with("IDLE_TIMEOUT", "200ms");
             let hook = workspace.announce(&server.url(PATH), Some(ROWS));
             let ran = ingest(&workspace, &hook);
+            requests.fetch_add(server.requests().len(), Ordering::Relaxed);
             let mut complaints = Vec::new();
             if ran.exit != Some(0) {
                 complaints.push(format!(
@@ -83,5 +88,10 @@ fn breaks_at_random_bytes_load_what_an_unbroken_stream_loads() {
             }
             complaints
         },
+    );
+    let requests = requests.into_inner();
+    assert!(
+        requests > seeds.len() * 3 / 2,
+        "hardly any fault was met: {requests} requests"
     );
 }

@@ -321,6 +321,7 @@ fn all<T: Sync>(
     name: impl Fn(&T) -> String + Sync,
     tell: impl Fn(&T) -> Vec<String> + Sync,
 ) {
+    assert!(!stories.is_empty(), "no story to tell");
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
 //! nginx and an S3-compatible store instead of the scripted server, with connections that are cut on the
-//! way. `.ci/install-servers` installs both; where they are missing the tests say so and pass.
+//! way. `.ci/install-servers` installs both; where they are missing the tests are skipped.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{balances, ingest};
-use crate::support::{certificate, program::Workspace};
+use crate::support::{certificate, program::Workspace, skipped};
 
 /// Rows of a file that is worth cutting.
 const ROWS: usize = 5000;
@@ -45,9 +45,13 @@ impl Drop for Process {
     }
 }
 
-#[allow(clippy::print_stderr)]
-fn skipped(what: &str) {
-    eprintln!("skipped: there is no {what} here (see .ci/install-servers)");
+/// `what` is not there.
+#[track_caller]
+fn without(what: &str) {
+    skipped(
+        "downloads from a real server",
+        &format!("there is no {what} here (see .ci/install-servers)"),
+    );
 }
 
 fn free_port() -> u16 {
@@ -189,10 +193,10 @@ fn nginx_over_tls_is_resumed_through_cut_connections() {
         .stderr(Stdio::null())
         .status();
     if !there.is_ok_and(|status| status.success()) {
-        return skipped("nginx");
+        return without("nginx");
     }
     if !certificate::make(folder.path()) {
-        return skipped("openssl");
+        return without("openssl");
     }
     let www = folder.path().join("www");
     fs::create_dir_all(www.join("encoded")).expect("a folder");
@@ -215,7 +219,7 @@ fn nginx_over_tls_is_resumed_through_cut_connections() {
         .arg("-c")
         .arg(&configuration);
     let Some(_nginx) = start(&mut command, port) else {
-        return skipped("nginx that starts");
+        return without("nginx that starts");
     };
     let runtime = Runtime::new().expect("a runtime");
     let workspace = || {
@@ -339,7 +343,7 @@ fn s3rver() -> Option<PathBuf> {
 #[test]
 fn presigned_urls_of_a_store_load_until_they_expire() {
     let Some(program) = s3rver() else {
-        return skipped("s3rver");
+        return without("s3rver");
     };
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
@@ -349,7 +353,7 @@ fn presigned_urls_of_a_store_load_until_they_expire() {
         .args(["--configure-bucket", "exports", "--directory"])
         .arg(folder.path());
     let Some(_store) = start(&mut command, port) else {
-        return skipped("node");
+        return without("node");
     };
     let runtime = Runtime::new().expect("a runtime");
     let now = SystemTime::now();

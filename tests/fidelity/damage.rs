@@ -8,6 +8,18 @@ pub(super) struct Document {
     pub(super) records: Vec<Vec<String>>,
 }
 
+/// What a damage does to a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Harm {
+    /// Every row must be loaded.
+    None,
+    /// Some files of the kind must be loaded, if only in part.
+    #[default]
+    Some,
+    /// The columns can't be told any more: each file may be refused.
+    All,
+}
+
 /// A damaged document.
 pub(super) struct Damaged {
     pub(super) kind: &'static str,
@@ -16,6 +28,7 @@ pub(super) struct Damaged {
     pub(super) rows_as_meant: bool,
     /// The bytes are not UTF-8 by intention.
     pub(super) other_encoding: bool,
+    pub(super) harm: Harm,
 }
 
 const WORDS: [&str; 14] = [
@@ -96,13 +109,16 @@ fn some_line(random: &mut Random, bytes: &[u8]) -> usize {
     some_of(random, bytes, b"\n").map_or(0, |at| at + 1)
 }
 
-pub(super) const KINDS: usize = 24;
+/// Ways to damage a document, and one that does not.
+pub(super) const KINDS: usize = 25;
+/// The one whose text must fit into Latin-1.
+pub(super) const LATIN: usize = 15;
 
 /// Damages the document in the way of this number.
 pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> Damaged {
     let text = document.write(',', "\n");
     let mut bytes = text.clone().into_bytes();
-    let (mut rows_as_meant, mut other_encoding) = (false, false);
+    let (mut rows_as_meant, mut other_encoding, mut harm) = (false, false, Harm::Some);
     let other = |delimiter: char| document.write(delimiter, "\n").into_bytes();
     let utf16 = |order: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> {
         format!("{mark}{text}")
@@ -142,25 +158,26 @@ pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> D
         }
         5 => {
             bytes = other([';', '\t', '|'][random.below(3)]);
-            rows_as_meant = true;
+            (rows_as_meant, harm) = (true, Harm::All);
             "another delimiter"
         }
         6 => {
             bytes = document
                 .write(',', ["\r\n", "\r"][random.below(2)])
                 .into_bytes();
-            rows_as_meant = true;
+            (rows_as_meant, harm) = (true, Harm::None);
             "another line end"
         }
         7 => {
             if let Some(at) = some_of(random, &bytes, b"\n") {
                 bytes[at] = b'\r';
             }
+            harm = Harm::None;
             "a line end changed"
         }
         8 => {
             bytes.splice(0..0, *b"Report of all accounts\n\nmade by hand\n");
-            rows_as_meant = true;
+            (rows_as_meant, harm) = (true, Harm::All);
             "lines before the header"
         }
         9 => {
@@ -177,7 +194,7 @@ pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> D
         11 => {
             let end = text.find('\n').map_or(0, |at| at + 1);
             bytes.drain(..end);
-            rows_as_meant = true;
+            (rows_as_meant, harm) = (true, Harm::All);
             "no header"
         }
         12 => {
@@ -195,14 +212,14 @@ pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> D
             (rows_as_meant, other_encoding) = (true, true);
             "GB18030"
         }
-        15 => {
+        LATIN => {
             bytes = encoding_rs::WINDOWS_1252.encode(&text).0.into_owned();
             (rows_as_meant, other_encoding) = (true, true);
             "Latin-1"
         }
         16 => {
             bytes.splice(0..0, *b"\xEF\xBB\xBF");
-            rows_as_meant = true;
+            (rows_as_meant, harm) = (true, Harm::None);
             "a byte order mark"
         }
         17 => {
@@ -246,10 +263,14 @@ pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> D
             );
             "bytes that no text has"
         }
-        _ => {
+        23 => {
             let at = random.below(bytes.len() + 1);
             bytes.insert(at, b"\r\n;= '-0"[random.below(8)]);
             "a byte more"
+        }
+        _ => {
+            (rows_as_meant, harm) = (true, Harm::None);
+            "no damage"
         }
     };
     Damaged {
@@ -257,5 +278,6 @@ pub(super) fn damage(document: &Document, kind: usize, random: &mut Random) -> D
         bytes,
         rows_as_meant,
         other_encoding,
+        harm,
     }
 }

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use redledger::{cli, error::ExitStatus};
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use crate::support::checkout::checkout;
+use crate::support::{checkout::checkout, skipped};
 
 fn config(path: &str) -> PathBuf {
     checkout("config").join(path)
@@ -84,13 +84,11 @@ fn systemd_finds_no_fault_with_the_units() {
         .args(&paths)
         .output();
     let Ok(verify) = verify else {
-        println!("skipped: there is no systemd-analyze");
-        return;
+        return skipped("systemd's view of the units", "there is no systemd-analyze");
     };
     let said = String::from_utf8_lossy(&verify.stderr).into_owned();
     if !verify.status.success() && !said.contains("redledger") {
-        println!("skipped: systemd-analyze can't work here: {said}");
-        return;
+        return skipped("systemd's view of the units", &said);
     }
     assert!(verify.status.success(), "{said}");
     assert!(!said.contains("redledger"), "{said}");

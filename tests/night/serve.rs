@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{inline, mode, names, outcomes, unsigned};
-use crate::support::{program::Workspace, receiver::Receiver};
+use crate::support::{program::Workspace, receiver::Receiver, small_disk::SmallDisk};
 
 #[tokio::test]
 async fn what_is_no_announcement_is_refused_and_not_stored() {
@@ -66,11 +66,16 @@ async fn what_can_not_be_stored_is_answered_with_503_and_may_come_again() {
     let mut permissions = fs::metadata(&inbox).expect("metadata").permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&inbox, permissions).expect("to set");
-    if fs::write(inbox.join("probe"), "").is_ok() {
-        println!("skipped: this user writes where nobody may, so no folder is unwritable");
-    } else {
+    // Root writes where nobody may, but not on a file system that takes nothing.
+    let is_root = fs::write(inbox.join("probe"), "").is_ok();
+    let mounted = is_root
+        .then(|| SmallDisk::mount(&inbox, 1 << 20))
+        .flatten()
+        .inspect(SmallDisk::forbid_writing);
+    if mounted.is_some() || !is_root {
         assert_eq!(receiver.post(inline("B2", 1).to_string(), &[]).await.0, 503);
     }
+    drop(mounted);
     let ran = receiver.stop();
     assert!(
         ran.stderr

@@ -498,6 +498,10 @@ impl Story {
         if after != expected {
             complaints.push(format!("expected {expected:?}, found {after:?}"));
         }
+        // What is worth a person's look is, however often it is said.
+        if again.exit != first.exit {
+            complaints.push(format!("exit {:?}, expected {:?}", again.exit, first.exit));
+        }
         // What is not loaded is written down again, with the time of the new attempt.
         if before.iter().all(|(_, outcome)| is_settled(outcome))
             && again.warehouse != first.warehouse

@@ -7,4 +7,7 @@ pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod receiver;
 pub(crate) mod server;
+mod skipped;
 pub(crate) mod small_disk;
+
+pub(crate) use skipped::skipped;

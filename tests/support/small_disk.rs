@@ -6,13 +6,16 @@ use std::{
     process::Command,
 };
 
+use super::skipped;
+
 /// A mounted tmpfs; gone when dropped.
 pub(crate) struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts one of so many bytes over `folder`; where one may not, says that the test is skipped.
+    /// Mounts one of so many bytes over `folder`; where one may not, the test is skipped.
+    #[track_caller]
     pub(crate) fn mount(folder: &Path, bytes: u64) -> Option<Self> {
         fs::create_dir_all(folder).expect("a folder");
         let options = format!("size={bytes}");
@@ -22,7 +25,10 @@ impl SmallDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            println!("skipped: a small file system can't be mounted here");
+            skipped(
+                "a disk of a known size",
+                "no file system can be mounted here; root may",
+            );
         }
         mounted.then(|| Self {
             folder: folder.to_path_buf(),
@@ -30,12 +36,20 @@ impl SmallDisk {
     }
 
     pub(crate) fn resize(&self, bytes: u64) {
-        let options = format!("remount,size={bytes}");
-        let resized = Command::new("mount")
-            .args(["-o", &options])
+        self.remount(&format!("remount,size={bytes}"));
+    }
+
+    /// From now on nobody may write there, whoever it is.
+    pub(crate) fn forbid_writing(&self) {
+        self.remount("remount,ro");
+    }
+
+    fn remount(&self, options: &str) {
+        let remounted = Command::new("mount")
+            .args(["-o", options])
             .arg(&self.folder)
             .status();
-        assert!(resized.is_ok_and(|status| status.success()), "mount");
+        assert!(remounted.is_ok_and(|status| status.success()), "mount");
     }
 
     /// Bytes that are taken.
