@@ -14,7 +14,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, Totals, accounted, is_sum},
+    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum},
     keys::Repeated,
     recount::{limit, read_all, recount},
 };

@@ -26,6 +26,9 @@ pub struct Totals {
 pub const HOOK_TOTAL: &str = "hook total = rows read";
 /// Rows that the naming rows state against rows read of the files that they name.
 pub const LINE_TOTAL: &str = "bill total = lines received";
+/// The figure of the rows that bills count and that are no lines: they are left out of what [`LINE_TOTAL`] expects.
+pub const LINES_PASSED_OVER: &str =
+    "rows of nothing but delimiters that bills count in their total";
 
 /// The control that accounts for every row of a dataset.
 #[must_use]
