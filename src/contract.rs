@@ -360,6 +360,13 @@ impl Contract {
             .map(|index| &self.fields[*index].column)
     }
 
+    /// Whether a header can show that a file is of this dataset: nothing that is required fits anything. Files that
+    /// rows of another dataset name need not show it.
+    #[must_use]
+    pub fn can_be_detected(&self) -> bool {
+        self.parent.is_none() && self.fields.iter().any(|field| field.required)
+    }
+
     /// Names of required fields that `header` lacks.
     #[must_use]
     pub fn missing_from(&self, header: &[String]) -> Vec<&str> {
