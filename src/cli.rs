@@ -135,7 +135,7 @@ pub enum ReadingFormat {
 /// `redledger ingest`.
 #[derive(Debug, Args)]
 pub struct Ingest {
-    /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files with --dataset and --batch-no
+    /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files (a folder: *.csv) with --dataset and --batch-no
     #[arg(required_unless_present = "batch_no", value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// The dataset, where the announcement's type or the columns don't tell
