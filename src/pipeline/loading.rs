@@ -15,7 +15,7 @@ use crate::{
     archive::NamedBy,
     contract::{Contract, Field, FieldType, Parent},
     error::{Error, Result},
-    ledger,
+    ledger::{self, Difference},
     load::BatchTransaction,
     rejection::Rejection,
     scan::{Counts, FollowUp, Scan, ScanFile, ScanParts},
@@ -111,17 +111,29 @@ impl Loading<'_> {
                     .difference(contract, batch_no, first_file)?;
                 attempt.add_difference(difference);
             }
-            // Rows that name files by signed URLs differ in their bytes at every announcement.
+            // Rows that name files by signed URLs differ in their bytes at every announcement, and a list is its
+            // values however they are written.
             let names_files = contract
                 .fields
                 .iter()
                 .any(|field| field.kind == FieldType::Url);
-            if names_files && attempt.is_the_same_as_loaded() {
+            let is_list = matches!(source.content, BatchContent::Rows(_));
+            if (names_files || is_list) && attempt.is_the_same_as_loaded() {
                 return Ok(Verdict::Unchanged);
             }
-            for contract in std::iter::once(contract).chain(child) {
+            let dataset = contract.name.as_str();
+            let removed =
                 self.transaction
-                    .delete_before(contract, batch_no, attempt.first_file)?;
+                    .delete_revision(dataset, batch_no, attempt.first_file)?;
+            // Of tables that no contract of the batch declares any more nothing was compared.
+            let child = child.map(|child| child.name.as_str());
+            for (table, rows) in removed {
+                if table != dataset && Some(table.as_str()) != child {
+                    attempt.add_difference(Difference {
+                        removed: rows,
+                        ..Difference::default()
+                    });
+                }
             }
         }
         let datasets: Vec<&str> = std::iter::once(contract)
