@@ -117,6 +117,7 @@ impl Attempt {
             *of_file += 1;
             *of_file <= KEPT_PER_FILE
         });
+        self.note_equal_parts(contract);
     }
 
     /// Over its files, of `dataset` if given.
@@ -135,6 +136,42 @@ impl Attempt {
             .as_ref()
             .map(|contract| contract.name.to_string());
         self.sum(own.as_deref(), |file| file.rows_read)
+    }
+
+    /// Notes files of a dataset that have the content of another under another name. Each counts: whether one is a
+    /// copy, only `total` and the key can tell. Those without rows add nothing.
+    fn note_equal_parts(&mut self, contract: &Contract) {
+        const MOST: usize = 5;
+        let is_own = self.dataset.as_deref().map(|own| &own.name) == Some(&contract.name);
+        let mut first: HashMap<&str, &str> = HashMap::new();
+        let mut equal = Vec::new();
+        for file in &self.files {
+            if file.dataset == contract.name.as_str()
+                && file.rows_read > 0
+                && let Some(hash) = &file.content_hash
+                && let Some(other) = first.insert(hash, &file.url)
+            {
+                equal.push((file.url.as_str(), other));
+            }
+        }
+        let mut notes = Vec::new();
+        if !is_own && !equal.is_empty() {
+            notes.push(format!(
+                "{} of the files that rows name have the content of another one; each counts for its row",
+                equal.len()
+            ));
+        } else {
+            let said = equal.iter().take(MOST);
+            notes.extend(
+                said.map(|(url, other)| {
+                    format!("{url} has the same content as {other}; both count")
+                }),
+            );
+            if let Some(more @ 1..) = equal.len().checked_sub(MOST) {
+                notes.push(format!("{more} more parts have the content of another"));
+            }
+        }
+        self.notes.extend(notes);
     }
 
     pub(super) fn note_figures(&mut self) {
