@@ -22,7 +22,10 @@ mod progress;
 mod settle;
 mod tally;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use duckdb::InterruptHandle;
 
@@ -51,6 +54,9 @@ use crate::{
 
 /// How often a statement that is to end is told again: between two statements nobody hears it.
 const INTERRUPT_AGAIN: Duration = Duration::from_millis(20);
+
+/// A file's time may be a tick of the system's clock behind the time of day.
+const CLOCK_TICK: Duration = Duration::from_secs(1);
 
 /// Loads batches, one after the other, into one warehouse.
 pub struct Pipeline<'a> {
@@ -134,24 +140,28 @@ impl<'a> Pipeline<'a> {
             }
         };
         let contract = Arc::clone(&identified.contract);
-        match self.load_identified(warehouse, batch, &mut identified) {
+        let began = SystemTime::now() - CLOCK_TICK;
+        let outcome = match self.load_identified(warehouse, batch, &mut identified) {
             Ok(Settled::Loaded(outcome, files)) => {
                 warehouse.note_files(files);
-                Ok(Some(*outcome))
+                return Ok(Some(*outcome));
             }
-            Ok(Settled::Unchanged(judged)) => self
-                .unchanged(warehouse, batch, &identified, &judged)
-                .map(Some),
-            Ok(Settled::NotLoaded(judged, failure)) => self
-                .not_loaded(warehouse, batch, Some(&contract), Some(&judged), failure)
-                .map(Some),
-            Err(Error::Fetch(error)) if error.kind == FetchKind::Changed && may_restart => Ok(None),
+            Ok(Settled::Unchanged(judged)) => {
+                self.unchanged(warehouse, batch, &identified, &judged)?
+            }
+            Ok(Settled::NotLoaded(judged, failure)) => {
+                self.not_loaded(warehouse, batch, Some(&contract), Some(&judged), failure)?
+            }
+            Err(Error::Fetch(error)) if error.kind == FetchKind::Changed && may_restart => {
+                return Ok(None);
+            }
             Err(error) => {
                 let failure = Failure::of(batch.cause_of(error))?;
-                self.failed(warehouse, batch, Some(&contract), failure)
-                    .map(Some)
+                self.failed(warehouse, batch, Some(&contract), failure)?
             }
-        }
+        };
+        self.remove_unnamed(warehouse, batch, &identified, began);
+        Ok(Some(outcome))
     }
 
     /// A batch of which not a row was judged.

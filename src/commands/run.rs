@@ -20,6 +20,7 @@ use crate::{
     inbox::{Fate, Inbox},
     ledger,
     pipeline::{Batch, BatchContent, Ending, Outcome, Way},
+    publish,
 };
 
 /// A batch and the inbox files that its announcements are in.
@@ -80,6 +81,10 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         bad,
         unread,
     } = understand(context, &paths, &mut session)?;
+    if waiting.is_empty() {
+        // Nothing would notice, night after night.
+        publish::refuse_to_begin_anew(&context.config)?;
+    }
     if arguments.dry_run {
         return show(&waiting, &bad, &unread, arguments.doing.format);
     }

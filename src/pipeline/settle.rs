@@ -1,6 +1,6 @@
 //! What is written down of a batch: in the archive before the commit, in the ledger with it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
     Batch, Ending, Outcome, Pipeline,
@@ -428,6 +428,27 @@ impl Pipeline<'_> {
             watermark_us: batch.replay.as_ref().and_then(|replay| replay.watermark),
             files,
         })
+    }
+
+    /// Removes what an attempt that began then has kept and nothing names: it was not loaded, or brought nothing new.
+    /// Failing to is no reason to fail a batch.
+    pub(super) fn remove_unnamed(
+        &self,
+        warehouse: &Warehouse,
+        batch: &Batch,
+        identified: &Identified,
+        began: SystemTime,
+    ) {
+        if !self.feeding.keeps {
+            return;
+        }
+        let datasets = datasets(identified);
+        let named = || ledger::kept_files(warehouse.connection(), &datasets, &batch.batch_no);
+        let archive = &self.feeding.archive;
+        let removed = archive.remove_unnamed(&datasets, &batch.batch_no, began, named);
+        if let Err(error) = removed {
+            tracing::warn!(batch_no = %batch.batch_no, "what nothing names stays in the archive: {}", error.chain());
+        }
     }
 
     /// What is loaded was delivered again: somebody may have lost what the archive knew of it.
