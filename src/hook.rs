@@ -8,6 +8,7 @@
 //! inline list never becomes a float.
 
 mod assemble;
+mod identity;
 mod json;
 mod page_set;
 mod parse;
@@ -17,6 +18,7 @@ use std::fmt;
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
 pub use assemble::{Assembled, Batch, Content, assemble};
+pub use identity::list_identity;
 pub use parse::{parse, parse_at, stored_rows};
 
 /// What an announcement may be, as a hint.

@@ -1,14 +1,16 @@
 //! Figures that a batch's rows must agree with, counted by SQL: inside the transaction, and by `redledger verify`.
 
-use std::collections::{BTreeMap, HashMap};
+mod finer_amounts;
+
+use std::collections::HashMap;
 
 use duckdb::{Connection, types::Type};
 
+use self::finer_amounts::FinerAmounts;
 use crate::{
-    contract::{Contract, FieldType, Identifier},
+    contract::{Contract, FieldType, Identifier, RowControl},
     error::{Error, Result},
     ledger::Control,
-    normalize::iso_minor_units,
 };
 
 /// What a recount of the batch's rows has found.
@@ -62,11 +64,9 @@ pub(super) fn totals(
         .count(
             connection,
             &contract.name,
-            Grouping::Whole,
             &format!("file_id >= {first_file}"),
         )
         .map_err(Error::database("count the batch's rows"))?;
-    let counted = counted.into_values().next().unwrap_or_default();
     let enforced = contract.controls.iter().zip(&counted.broken);
     Ok(Totals {
         rows: counted.rows,
@@ -78,61 +78,16 @@ pub(super) fn totals(
     })
 }
 
-/// Where rows say they came from; nothing of it for rows that are counted as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowOrigin {
-    /// Their file.
-    pub file_id: Option<i64>,
-    /// Their batch.
-    pub batch_no: Option<String>,
-}
-
-/// What some rows of a table come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// How many they are.
-    pub rows: u64,
-    /// How many of them name a file.
-    pub files_named: u64,
-    /// How many of those say how many rows it has.
-    pub files_stated: u64,
-    /// The rows that they say.
-    pub rows_stated: u64,
+/// What the rows of a batch come to.
+#[derive(Debug, Default)]
+struct Counted {
+    rows: u64,
     /// How many break each rule.
     broken: Vec<u64>,
     /// How many have more decimals than their currency.
     finer: u64,
     /// The sum of each amount, in units of its column's scale.
     sums: Vec<i128>,
-}
-
-impl Counted {
-    /// Takes in further rows of the same table.
-    pub fn add(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.files_named += other.files_named;
-        self.files_stated += other.files_stated;
-        self.rows_stated += other.rows_stated;
-        self.finer += other.finer;
-        self.broken
-            .resize(other.broken.len().max(self.broken.len()), 0);
-        for (sum, broken) in self.broken.iter_mut().zip(&other.broken) {
-            *sum += broken;
-        }
-        self.sums.resize(other.sums.len().max(self.sums.len()), 0);
-        for (sum, amount) in self.sums.iter_mut().zip(&other.sums) {
-            *sum += amount;
-        }
-    }
-}
-
-/// Which rows are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grouping {
-    /// All.
-    Whole,
-    /// Those of one origin.
-    ByOrigin,
 }
 
 /// What is counted of a dataset's rows.
@@ -168,20 +123,11 @@ impl RowChecks {
         child: Option<&Contract>,
         has: impl Fn(&Identifier) -> bool,
     ) -> Self {
-        let sum = |terms: &[(bool, Identifier)]| {
-            let terms = terms.iter().map(|(negative, column)| {
-                format!("{} {}", if *negative { "-" } else { "+" }, column.quoted())
-            });
-            terms.collect::<Vec<_>>().join(" ")
-        };
         let rules = contract.controls.iter().filter(|control| {
             let mut columns = control.left.iter().chain(&control.right);
             columns.all(|(_, column)| has(column))
         });
-        let rules = rules.map(|control| {
-            let broken = format!("({}) <> ({})", sum(&control.left), sum(&control.right));
-            (control.name.clone(), broken)
-        });
+        let rules = rules.map(|control| (control.name.clone(), is_broken(control)));
         let column = |name: &str| {
             let field = &contract.fields[contract.field_index(name)?];
             has(&field.column).then(|| field.column.clone())
@@ -217,7 +163,7 @@ impl RowChecks {
     }
 
     /// The row controls, as the ledger has them.
-    pub(super) fn controls(&self, counted: &Counted) -> Vec<Control> {
+    fn controls(&self, counted: &Counted) -> Vec<Control> {
         let broken = counted.broken.iter().copied().chain(std::iter::repeat(0));
         let rules = self.rules.iter().zip(broken);
         let finer = self.finer.iter().map(|_| (MINOR_UNITS, counted.finer));
@@ -237,28 +183,77 @@ impl RowChecks {
     }
 
     /// Counts the rows that `condition` (SQL) takes, in one scan.
-    pub(super) fn count(
+    fn count(
         &self,
         connection: &Connection,
         table: &Identifier,
-        grouping: Grouping,
         condition: &str,
-    ) -> duckdb::Result<BTreeMap<RowOrigin, Counted>> {
-        let mut keys = match grouping {
-            Grouping::Whole => vec![],
-            Grouping::ByOrigin => vec!["file_id", "batch_no"],
-        };
-        let origin = match grouping {
-            Grouping::Whole => "NULL::BIGINT, NULL::VARCHAR",
-            Grouping::ByOrigin => "file_id, batch_no",
-        };
+    ) -> duckdb::Result<Counted> {
         let currency = self.finer.as_ref().map(|finer| finer.currency.quoted());
-        keys.extend(currency.as_deref());
-        let group = if keys.is_empty() {
-            String::new()
-        } else {
-            format!("GROUP BY {}", keys.join(", "))
+        let group = currency
+            .as_ref()
+            .map(|currency| format!("GROUP BY {currency}"));
+        let broken: String = self.broken().map(|rows| format!(", {rows}")).collect();
+        let sums: String = self.sums().map(|sum| format!(", {sum}::VARCHAR")).collect();
+        let sql = format!(
+            "SELECT {currency}, count(*)::UBIGINT{broken}{sums} FROM {table} WHERE {condition} {group}",
+            currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
+            table = table.quoted(),
+            group = group.unwrap_or_default(),
+        );
+        let rules = self.rules.len();
+        let units = self.finer.as_ref().map_or(0, |finer| finer.units.len());
+        let mut counted = Counted {
+            broken: vec![0; rules],
+            sums: vec![0; self.sums.len()],
+            ..Counted::default()
         };
+        let mut statement = connection.prepare(&sql)?;
+        let mut groups = statement.query([])?;
+        while let Some(group) = groups.next()? {
+            const FIRST: usize = 2;
+            counted.rows += group.get::<_, u64>(1)?;
+            for (index, rows) in counted.broken.iter_mut().enumerate() {
+                *rows += group.get::<_, u64>(FIRST + index)?;
+            }
+            for (index, sum) in counted.sums.iter_mut().enumerate() {
+                let index = FIRST + rules + units + index;
+                // As many digits after the point as the column has; nothing where every cell is empty.
+                if let Some(text) = group.get::<_, Option<String>>(index)? {
+                    *sum += text.replace('.', "").parse::<i128>().map_err(|error| {
+                        duckdb::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+                    })?;
+                }
+            }
+            if let Some(finer) = &self.finer
+                && let Some(currency) = group.get::<_, Option<String>>(0)?
+                && let Some(index) = finer.condition_for(&currency)
+            {
+                counted.finer += group.get::<_, u64>(FIRST + rules + index)?;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// How many rows break each rule, then how many are finer than each number of decimals, as SQL.
+    fn broken(&self) -> impl Iterator<Item = String> {
+        let rules = self.rules.iter().map(|(_, condition)| condition.clone());
+        rules
+            .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
+            .map(|condition| format!("count(*) FILTER (WHERE {condition})::UBIGINT"))
+    }
+
+    /// The sum of each amount, as SQL.
+    fn sums(&self) -> impl Iterator<Item = String> {
+        self.sums
+            .iter()
+            .map(|(column, _)| format!("sum({})", column.quoted()))
+    }
+
+    /// The query that counts the rows that `condition` takes by the file and the batch that they say they are of:
+    /// `rows`, what they say of the files that they name (`files_named`, `files_stated`, `rows_stated`), and what
+    /// [`Self::figures`] is made of.
+    pub(super) fn by_file(&self, table: &Identifier, condition: &str) -> String {
         let (named, stated) = match &self.names_files {
             None => ("NULL".into(), "NULL".into()),
             Some((url, None)) => (url.quoted(), "NULL".into()),
@@ -271,65 +266,91 @@ impl RowChecks {
                 ),
             ),
         };
-        let rules = self.rules.iter().map(|(_, condition)| condition.clone());
-        let filters: String = rules
-            .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
-            .map(|condition| format!(", count(*) FILTER (WHERE {condition})::UBIGINT"))
+        let (rules, units) = (
+            self.rules.len(),
+            self.finer.as_ref().map_or(0, |of| of.units.len()),
+        );
+        let broken: String = self
+            .broken()
+            .zip(0..)
+            .map(|(rows, n)| format!(", {rows} AS broken_{n}"))
             .collect();
         let sums: String = self
-            .sums
-            .iter()
-            .map(|(column, _)| format!(", sum({})::VARCHAR", column.quoted()))
+            .sums()
+            .zip(0..)
+            .map(|(sum, n)| format!(", {sum} AS sum_{n}"))
             .collect();
-        let sql = format!(
-            "SELECT {origin}, {currency}, count(*)::UBIGINT, count({named})::UBIGINT, count({stated})::UBIGINT, \
-             coalesce(sum({stated}::BIGINT), 0)::UBIGINT{filters}{sums} \
-             FROM {table} WHERE {condition} {group}",
-            currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
-            table = table.quoted(),
-        );
-        let mut counted: BTreeMap<RowOrigin, Counted> = BTreeMap::new();
-        let mut statement = connection.prepare(&sql)?;
-        let mut groups = statement.query([])?;
-        while let Some(group) = groups.next()? {
-            const FIRST: usize = 7;
-            let origin = RowOrigin {
-                file_id: group.get(0)?,
-                batch_no: group.get(1)?,
-            };
-            let rules = 0..self.rules.len();
-            let broken: duckdb::Result<Vec<u64>> =
-                rules.map(|index| group.get(FIRST + index)).collect();
-            let units = self.finer.as_ref().map_or(0, |finer| finer.units.len());
-            let sums = (0..self.sums.len()).map(|index| -> duckdb::Result<i128> {
-                let index = FIRST + self.rules.len() + units + index;
-                // As many digits after the point as the column has; nothing where every cell is empty.
-                let Some(sum) = group.get::<_, Option<String>>(index)? else {
-                    return Ok(0);
-                };
-                sum.replace('.', "").parse().map_err(|error| {
-                    duckdb::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+        let whole = |name: String| format!(", sum({name})::HUGEINT AS {name}");
+        let mut again: String = (0..rules).map(|n| whole(format!("broken_{n}"))).collect();
+        let mut currency = "NULL".to_owned();
+        if let Some(finer) = &self.finer {
+            currency = finer.currency.quoted();
+            // Among rows of one currency: each row would have to be compared with some 150 codes.
+            let cases: String = (0..units)
+                .map(|n| {
+                    format!(
+                        " WHEN currency IN ({}) THEN broken_{}",
+                        finer.codes(n),
+                        rules + n
+                    )
                 })
-            });
-            let mut of_group = Counted {
-                sums: sums.collect::<duckdb::Result<_>>()?,
-                rows: group.get(3)?,
-                files_named: group.get(4)?,
-                files_stated: group.get(5)?,
-                rows_stated: group.get(6)?,
-                broken: broken?,
-                finer: 0,
-            };
-            if let Some(finer) = &self.finer
-                && let Some(currency) = group.get::<_, Option<String>>(2)?
-                && let Some(index) = finer.condition_for(&currency)
-            {
-                of_group.finer = group.get(FIRST + self.rules.len() + index)?;
-            }
-            counted.entry(origin).or_default().add(&of_group);
+                .collect();
+            again += &format!(", sum(CASE{cases} ELSE 0 END)::HUGEINT AS finer");
         }
-        Ok(counted)
+        again.extend((0..self.sums.len()).map(|n| format!(", sum(sum_{n}) AS sum_{n}")));
+        let group = self.finer.as_ref().map(|_| format!(", {currency}"));
+        format!(
+            "SELECT file_id, batch_no, sum(rows)::HUGEINT AS rows, sum(files_named)::HUGEINT AS files_named, \
+             sum(files_stated)::HUGEINT AS files_stated, sum(rows_stated)::HUGEINT AS rows_stated{again} \
+             FROM (SELECT file_id, batch_no, {currency} AS currency, count(*) AS rows, count({named}) AS files_named, \
+             count({stated}) AS files_stated, coalesce(sum({stated}::BIGINT), 0) AS rows_stated{broken}{sums} \
+             FROM {table} WHERE {condition} GROUP BY file_id, batch_no{group}) GROUP BY file_id, batch_no",
+            table = table.quoted(),
+            group = group.unwrap_or_default(),
+        )
     }
+
+    /// The row controls over what [`Self::by_file`] has found of some files.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let broken = |name: &str, column: &str| Figure {
+            name: broken_by(name),
+            expected: Some("0"),
+            actual: format!("coalesce(sum({column}), 0)"),
+        };
+        let rules = self.rules.iter().zip(0..);
+        let rules = rules.map(|((name, _), n)| broken(name, &format!("broken_{n}")));
+        let finer = self.finer.iter().map(|_| broken(MINOR_UNITS, "finer"));
+        let sums = self.sums.iter().zip(0..).map(|((column, _), n)| Figure {
+            name: sum_of(column.as_str()),
+            expected: None,
+            actual: format!("coalesce(sum(sum_{n}), 0)"),
+        });
+        rules.chain(finer).chain(sums).collect()
+    }
+}
+
+/// A row control, counted again.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// The control's name.
+    pub name: String,
+    /// What it should be, if anything.
+    pub expected: Option<&'static str>,
+    /// What it is: SQL over a group of what was counted by file.
+    pub actual: String,
+}
+
+/// The condition of a row that breaks a rule. Every column is widened first: a sum in the columns' own types may
+/// overflow, and then the engine ends the statement.
+fn is_broken(control: &RowControl) -> String {
+    let sum = |terms: &[(bool, Identifier)]| {
+        let terms = terms.iter().map(|(negative, column)| {
+            let sign = if *negative { "-" } else { "+" };
+            format!("{sign} {}::{}", column.quoted(), control.width)
+        });
+        terms.collect::<Vec<_>>().join(" ")
+    };
+    format!("({}) <> ({})", sum(&control.left), sum(&control.right))
 }
 
 /// `units` of 10^-scale as text.
@@ -342,113 +363,20 @@ fn decimal(units: i128, scale: u8) -> String {
     format!("{sign}{whole}{point}{rest}")
 }
 
+fn broken_by(name: &str) -> String {
+    format!("rows that break: {name}")
+}
+
 fn rows_that_break(name: &str, rows: u64) -> Control {
-    super::control(format!("rows that break: {name}"), 0, rows)
-}
-
-/// Amounts with more decimals than their currency has (ISO 4217): noted, not rejected.
-///
-/// Counted for every number of decimals, by currency: asking each row whether its currency is one of those
-/// with two decimals would compare it with some 150 codes.
-#[derive(Debug)]
-struct FinerAmounts {
-    currency: Identifier,
-    amounts: Vec<Amount>,
-    /// Numbers of decimals that some currency has and some amount may exceed.
-    units: Vec<u8>,
-    of_currency: HashMap<&'static str, u8>,
-}
-
-impl FinerAmounts {
-    /// `None` for a contract with several currencies or without one, or without amounts.
-    fn of(contract: &Contract) -> Option<Self> {
-        let mut currencies = contract
-            .fields
-            .iter()
-            .filter(|field| matches!(field.kind, FieldType::Currency { .. }));
-        let currency = currencies.next()?.column.clone();
-        if currencies.next().is_some() {
-            return None;
-        }
-        let amounts: Vec<Amount> = contract
-            .fields
-            .iter()
-            .filter_map(|field| match field.kind {
-                FieldType::Decimal {
-                    precision, scale, ..
-                } => Some(Amount {
-                    column: field.column.clone(),
-                    precision,
-                    scale,
-                }),
-                _ => None,
-            })
-            .collect();
-        let of_currency: HashMap<_, _> = iso_minor_units().collect();
-        let mut units: Vec<u8> = of_currency
-            .values()
-            .copied()
-            .filter(|units| amounts.iter().any(|amount| amount.scale > *units))
-            .collect();
-        units.sort_unstable();
-        units.dedup();
-        (!units.is_empty()).then_some(Self {
-            currency,
-            amounts,
-            units,
-            of_currency,
-        })
-    }
-
-    fn columns(&self) -> impl Iterator<Item = &Identifier> {
-        let amounts = self.amounts.iter().map(|amount| &amount.column);
-        std::iter::once(&self.currency).chain(amounts)
-    }
-
-    /// For each number of decimals: whether a row's amounts have more.
-    fn conditions(&self) -> impl Iterator<Item = String> {
-        self.units.iter().map(|units| {
-            let amounts = self.amounts.iter().filter(|amount| amount.scale > *units);
-            let finer = amounts.map(|amount| amount.is_finer_than(*units));
-            finer.collect::<Vec<_>>().join(" OR ")
-        })
-    }
-
-    /// Which of the conditions counts for `currency`.
-    fn condition_for(&self, currency: &str) -> Option<usize> {
-        let units = self.of_currency.get(currency)?;
-        self.units.binary_search(units).ok()
-    }
-}
-
-#[derive(Debug)]
-struct Amount {
-    column: Identifier,
-    precision: u8,
-    scale: u8,
-}
-
-impl Amount {
-    fn is_finer_than(&self, units: u8) -> String {
-        let column = self.column.quoted();
-        // A remainder is one division of integers; rounding widens both sides to 128 bits. Where no room is
-        // left for a digit before the point, though, DuckDB takes the remainder in floating point.
-        if self.precision == self.scale {
-            return format!("{column} <> round({column}, {units})");
-        }
-        format!(
-            "{column} % '1e-{units}'::DECIMAL({width},{units}) <> 0",
-            width = units + 1
-        )
-    }
+    super::control(broken_by(name), 0, rows)
 }
 
 #[cfg(test)]
 mod tests {
     use duckdb::Connection;
 
-    use super::{MINOR_UNITS, decimal, totals};
-    use crate::contract::Contract;
+    use super::{MINOR_UNITS, RowChecks, decimal, totals};
+    use crate::contract::{Contract, Contracts};
 
     #[test]
     fn sums_are_written_as_their_columns_are() {
@@ -501,5 +429,132 @@ mod tests {
         let none = totals(&connection, &contract, 2).expect("totals");
         assert_eq!((none.rows, none.controls[0].passed), (0, true));
         assert_eq!(none.controls[1].actual, "0.0000");
+    }
+
+    /// What is counted of rows with these two numbers each, of columns `a` and `b`.
+    fn controls(kind: &str, sql: &str, rule: &str, rows: &[(&str, &str)]) -> Vec<String> {
+        let contract = Contract::parse(
+            "test",
+            &format!(
+                "name = \"t\"\nfields = [\n{{ name = \"a\", {kind} }},\n{{ name = \"b\", {kind} }},\n\
+                 {{ name = \"currency\", type = \"currency\" }}]\n[[controls]]\nrule = \"{rule}\""
+            ),
+        )
+        .expect("a contract");
+        let connection = Connection::open_in_memory().expect("a database");
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|(a, b)| format!("('{a}', '{b}', 'USD', 1)"))
+            .collect();
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE t(a {sql}, b {sql}, currency VARCHAR, file_id BIGINT); INSERT INTO t VALUES {}",
+                rows.join(", ")
+            ))
+            .expect("rows");
+        let found = totals(&connection, &contract, 1).expect(sql);
+        found.controls.into_iter().map(|of| of.actual).collect()
+    }
+
+    #[test]
+    fn no_value_of_a_column_is_too_large_for_a_rule() {
+        for (precision, scale) in [
+            (1, 0),
+            (4, 2),
+            (9, 9),
+            (17, 4),
+            (18, 0),
+            (18, 4),
+            (18, 18),
+            (19, 4),
+            (36, 4),
+            (37, 0),
+            (37, 37),
+        ] {
+            let digits = |count: u8| "9".repeat(usize::from(count));
+            let most = format!("{}.{}", digits(precision - scale), digits(scale));
+            let least = format!("-{most}");
+            let kind = format!("type = \"decimal\", precision = {precision}, scale = {scale}");
+            let found = controls(
+                &kind,
+                &format!("DECIMAL({precision},{scale})"),
+                "- a - b = a + b",
+                &[
+                    (&most, &most),
+                    (&least, &least),
+                    (&most, &least),
+                    ("0", "0"),
+                ],
+            );
+            assert_eq!(found[0], "2", "DECIMAL({precision},{scale})");
+        }
+        let (most, least) = (i64::MAX.to_string(), i64::MIN.to_string());
+        let rows = [
+            (&*most, &*most),
+            (&least, &least),
+            (&most, &least),
+            ("-1", "1"),
+        ];
+        let found = controls("type = \"integer\"", "BIGINT", "- a = b", &rows);
+        assert_eq!(found, ["3"]);
+    }
+
+    #[test]
+    fn no_value_of_a_column_is_too_large_for_the_question_whether_it_is_finer_than_its_currency() {
+        for (precision, scale) in [
+            (3_u8, 3_u8),
+            (4, 3),
+            (9, 9),
+            (18, 18),
+            (19, 19),
+            (28, 28),
+            (37, 37),
+            (38, 3),
+            (38, 37),
+            (38, 38),
+        ] {
+            let whole = usize::from(precision - scale);
+            let most = format!("{}.{}", "9".repeat(whole), "9".repeat(usize::from(scale)));
+            let least = format!("-{most}");
+            let exact = format!("{}.99", "9".repeat(whole));
+            let kind = format!("type = \"decimal\", precision = {precision}, scale = {scale}");
+            let found = controls(
+                &kind,
+                &format!("DECIMAL({precision},{scale})"),
+                "a = b",
+                &[
+                    (&most, "0"),
+                    ("0", &least),
+                    (&exact, &exact),
+                    ("0", "-0.01"),
+                    ("0.001", "0.001"),
+                ],
+            );
+            assert_eq!(found[..2], ["3", "3"], "DECIMAL({precision},{scale})");
+        }
+    }
+
+    #[test]
+    fn rows_that_are_stated_can_be_as_many_as_a_cell_says() {
+        let contracts = Contracts::load(None).expect("the shipped contracts");
+        let bill = contracts.get("account_negative_bill").expect("a contract");
+        let line = contracts.child_of("account_negative_bill");
+        let checks = RowChecks::on(bill, line.map(AsRef::as_ref), |_| true);
+        let connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch(
+                "CREATE TABLE account_negative_bill(total BIGINT, negative_url VARCHAR, file_id BIGINT, batch_no VARCHAR);
+                 INSERT INTO account_negative_bill SELECT 9223372036854775807, 'u', 1, 'B' FROM range(3)",
+            )
+            .expect("rows");
+        let sql = checks.by_file(&bill.name, "true");
+        let counted: String = connection
+            .query_row(
+                &format!("SELECT rows_stated::VARCHAR FROM ({sql})"),
+                [],
+                |row| row.get(0),
+            )
+            .expect("counted");
+        assert_eq!(counted, "27670116110564327421");
     }
 }

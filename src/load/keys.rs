@@ -164,6 +164,33 @@ pub(super) fn loaded_range(
     Ok(first.zip(last))
 }
 
+/// The file ids of the loaded revision of `dataset`'s batch, by the dataset of the files' rows: its own, and those
+/// that its rows named. All of them were numbered in one go, so that no other batch of the same number is among them.
+pub(super) fn loaded_ranges(
+    connection: &Connection,
+    dataset: &str,
+    batch_no: &str,
+) -> Result<Vec<(String, i64, i64)>> {
+    let read = || -> duckdb::Result<Vec<(String, i64, i64)>> {
+        let mut statement = connection.prepare(
+            "WITH loaded AS (
+                 SELECT f.revision, min(f.file_id) AS first, any_value(b.files) AS files
+                 FROM redledger.batch b JOIN redledger.file f USING (dataset, batch_no, revision)
+                 WHERE dataset = ? AND batch_no = ? AND b.state = 'loaded'
+                 GROUP BY f.revision ORDER BY f.revision DESC LIMIT 1)
+             SELECT f.dataset, min(f.file_id), max(f.file_id) FROM redledger.file f, loaded
+             WHERE f.batch_no = ? AND f.revision = loaded.revision
+                 AND f.file_id BETWEEN first AND first + files - 1
+             GROUP BY f.dataset ORDER BY f.dataset",
+        )?;
+        let ranges = statement.query_map([dataset, batch_no, batch_no], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        ranges.collect()
+    };
+    read().map_err(Error::database("read the ledger"))
+}
+
 pub(super) fn difference(
     connection: &Connection,
     contract: &Contract,

@@ -21,7 +21,7 @@ use crate::{
     config::DownloadConfig,
     contract::{Contract, Layout},
     error::{Error, Result},
-    hook::ListRow,
+    hook::{ListRow, list_identity},
     ledger,
     reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
     rejection::{Rejection, raw_text},
@@ -179,7 +179,10 @@ impl Feeding {
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
         let (bytes, hash, mut kept) = self.keep(tally, contract, batch_no, "csv").await?;
         let mut fetched_at = ledger::now();
-        let mut query_hash = None;
+        let mut query_hash = match &job.source {
+            FileSource::Url(url) => url.query_hash(),
+            FileSource::Path(_) | FileSource::Spooled { .. } | FileSource::Archived(_) => None,
+        };
         if let FileSource::Archived(archived) = &job.source {
             let ArchivedFile { archive, file } = archived.as_ref();
             if hash != file.content_hash {
@@ -305,7 +308,7 @@ impl Feeding {
         let (read, asides) = (reader.records(), reader.asides());
         let (bytes, hash, kept) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
         Ok(vec![FedFile {
-            identity: None,
+            identity: Some(list_identity(&rows)),
             query_hash: None,
             kept,
             scanned,

@@ -1,6 +1,9 @@
 //! Whether what was inserted may stay: totals, limits, controls, and what stands under the number already.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Batch,
@@ -75,6 +78,8 @@ pub(super) struct Judged {
     /// Its own rows, then those of the files that they name.
     pub(super) parts: Vec<Inserted>,
     pub(super) controls: Vec<Control>,
+    /// What is worth knowing beside what the batch itself came with.
+    pub(super) notes: Vec<String>,
     pub(super) rows_expected: Option<u64>,
     /// Against the revision that is loaded, if one is.
     pub(super) difference: Option<Difference>,
@@ -126,6 +131,7 @@ impl Insert<'_> {
             judged: Judged {
                 parts: Vec::new(),
                 controls: Vec::new(),
+                notes: Vec::new(),
                 rows_expected: self.batch.total,
                 difference: None,
             },
@@ -181,6 +187,8 @@ impl Judging<'_> {
                 self.check_totals(&part, totals)?
             }
         };
+        let is_own = self.judged.parts.is_empty();
+        self.judged.notes.extend(equal_files(&part, is_own));
         self.judged.parts.push(part);
         Ok(failure)
     }
@@ -228,12 +236,10 @@ impl Judging<'_> {
                 Some((&file.entry, file.asides.rows_of(file.expected_rows?, read)))
             })
             .collect();
-        let counted: u64 = lines
-            .files
-            .iter()
-            .filter_map(|file| file.expected_rows)
-            .sum();
-        let expected: u64 = stated.iter().map(|(_, expected)| expected).sum();
+        // A cell may state any number.
+        let sum = |rows: &mut dyn Iterator<Item = u64>| rows.fold(0, u64::saturating_add);
+        let counted = sum(&mut lines.files.iter().filter_map(|file| file.expected_rows));
+        let expected = sum(&mut stated.iter().map(|(_, expected)| *expected));
         let actual: u64 = stated.iter().map(|(file, _)| file.rows_read).sum();
         let wrong: Vec<_> = stated
             .iter()
@@ -244,8 +250,11 @@ impl Judging<'_> {
             control.passed = wrong.is_empty();
             self.judged.controls.push(control);
         }
-        self.note(LINES_PASSED_OVER, counted - expected);
-        self.judged.rows_expected = self.judged.rows_expected.map(|rows| rows + expected);
+        self.note(LINES_PASSED_OVER, counted.saturating_sub(expected));
+        self.judged.rows_expected = self
+            .judged
+            .rows_expected
+            .map(|rows| rows.saturating_add(expected));
         let (first, expected) = wrong.first()?;
         Some(Failure::failed(
             format!(
@@ -359,6 +368,38 @@ impl Judging<'_> {
             false => Verdict::Load,
         })
     }
+}
+
+/// Names files that have the content of another under another name. Each counts: whether one is a copy, only `total`
+/// and the key can tell. Those without rows add nothing.
+fn equal_files(part: &Inserted, is_own: bool) -> Vec<String> {
+    const MOST: usize = 5;
+    let mut first: HashMap<&str, &str> = HashMap::new();
+    let files = part.files.iter().map(|file| &file.entry);
+    let equal: Vec<(&str, &str)> = files
+        .filter(|file| file.rows_read > 0)
+        .filter_map(|file| {
+            let other = first.insert(file.known_by()?, &file.url)?;
+            Some((file.url.as_str(), other))
+        })
+        .collect();
+    if equal.is_empty() {
+        return Vec::new();
+    }
+    if !is_own {
+        return vec![format!(
+            "{} of the files that rows name have the content of another one; each counts for its row",
+            equal.len()
+        )];
+    }
+    let said = equal.iter().take(MOST);
+    let mut notes: Vec<String> = said
+        .map(|(url, other)| format!("{url} has the same content as {other}; both count"))
+        .collect();
+    if let Some(more @ 1..) = equal.len().checked_sub(MOST) {
+        notes.push(format!("{more} more parts have the content of another"));
+    }
+    notes
 }
 
 fn too_many_rejected(part: &Inserted) -> Option<Failure> {
