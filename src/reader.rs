@@ -9,8 +9,10 @@ mod asides;
 mod chunk;
 mod encoding;
 mod gb18030;
+mod header;
 mod inline;
 mod quoting;
+mod record;
 mod window;
 
 use bytes::Bytes;
@@ -20,15 +22,17 @@ use futures_util::Stream;
 pub use self::{
     asides::Asides,
     chunk::{Chunk, FaultyRecord, RecordMeta},
+    header::Header,
     inline::{InlineReader, InlineRow},
 };
 use self::{
     encoding::{Declared, Decoder},
+    record::Located,
     window::Window,
 };
 use crate::{
     error::{Error, FetchError, Result},
-    rejection::{CellFault, RejectionCode, raw_text},
+    rejection::{CellFault, RejectionCode},
 };
 
 /// Most records in a chunk: DuckDB's vector size.
@@ -59,32 +63,6 @@ pub struct ReaderOptions {
     pub max_record: usize,
     /// Whether a file of nothing, without a header, is one of no rows: somebody announced none.
     pub may_be_empty: bool,
-}
-
-/// The first record of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Its cells, trimmed.
-    pub cells: Vec<String>,
-    /// As delivered.
-    pub raw: String,
-}
-
-impl Header {
-    /// Its cells as another delimiter splits it, trimmed.
-    #[must_use]
-    pub fn split(&self, delimiter: u8) -> Vec<String> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .delimiter(delimiter)
-            .from_reader(self.raw.as_bytes());
-        let record = reader.records().next().and_then(Result::ok);
-        record
-            .unwrap_or_default()
-            .iter()
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    }
 }
 
 /// Reads records of one file.
@@ -150,13 +128,6 @@ where
         &self.header
     }
 
-    /// What is wrong with the header if it is `,` that stands between its cells, which nobody has said.
-    #[must_use]
-    pub fn header_fault(&self) -> Option<Error> {
-        let message = self.header_fault.as_deref()?;
-        Some(self.file_error(message, None))
-    }
-
     /// The name of the encoding that was used (WHATWG).
     #[must_use]
     pub fn encoding(&self) -> &'static str {
@@ -183,39 +154,6 @@ where
         self.csv.get_ref().declared()
     }
 
-    /// What is wrong with the header's names, with who named its encoding: they may be other names in another.
-    #[must_use]
-    pub fn explained(&self, error: Error) -> Error {
-        let declared = self.declared().filter(|_| !self.header.raw.is_ascii());
-        match (error, declared) {
-            (
-                Error::File {
-                    origin,
-                    message,
-                    hint,
-                },
-                Some(declared),
-            ) => Error::File {
-                origin,
-                message: format!("{message}; {declared}"),
-                hint,
-            },
-            (
-                Error::Announcement {
-                    origin,
-                    message,
-                    hint,
-                },
-                Some(declared),
-            ) => Error::Announcement {
-                origin,
-                message: format!("{message}; {declared}"),
-                hint,
-            },
-            (error, _) => error,
-        }
-    }
-
     /// Whether there is nothing in the file, no header either.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -227,73 +165,6 @@ where
     #[must_use]
     pub fn ended_with_line_break(&self) -> bool {
         self.ended_with_line_break
-    }
-
-    async fn read_header(&mut self) -> Result<()> {
-        let Some(Located { start, end, .. }) = self.next_record().await? else {
-            if self.options.may_be_empty {
-                return Ok(());
-            }
-            return Err(self.file_error("the file is empty where a header row was expected", None));
-        };
-        let raw = self.csv.get_ref().text()[start..end].to_vec();
-        match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'<') => {
-                return Err(self.file_error(
-                    "HTML or XML where CSV was expected",
-                    Some("open the address in a browser: it may show an error or a login page"),
-                ));
-            }
-            Some(b'{' | b'[') => {
-                return Err(self.file_error(
-                    "JSON where CSV was expected",
-                    Some("an announcement is ingested without --dataset and --batch-no"),
-                ));
-            }
-            _ => {}
-        }
-        if let Some(fault) = quoting::fault(&raw, self.delimiter) {
-            self.header_fault = Some(format!("the header row: {}", fault.message));
-        }
-        if let (Some(_), Some(error)) = (self.options.delimiter, self.header_fault()) {
-            return Err(error);
-        }
-        if self.record.len() > MAX_COLUMNS {
-            return Err(too_many_columns(&self.options.origin, self.record.len()));
-        }
-        let Ok(raw) = String::from_utf8(raw) else {
-            let said = self.declared().map(|declared| format!("; {declared}"));
-            return Err(self.file_error(
-                &format!(
-                    "the header row is not text in {}{}",
-                    self.encoding(),
-                    said.unwrap_or_default()
-                ),
-                Some("set [csv] encoding in the dataset's contract"),
-            ));
-        };
-        if self.record.as_slice().is_empty() {
-            return Err(self.file_error(
-                "the header row is nothing but delimiters",
-                Some("ask for the file to be exported again"),
-            ));
-        }
-        let cells = self
-            .record
-            .iter()
-            .map(|cell| raw_text(cell).trim().to_owned());
-        self.header = Header {
-            cells: cells.collect(),
-            raw,
-        };
-        // The one of a file that begins with blank lines.
-        self.asides.marks = 0;
-        let consumed = self
-            .csv
-            .get_ref()
-            .offset_in_text(self.csv.position().byte());
-        self.csv.get_mut().release_to(consumed, &mut Vec::new());
-        Ok(())
     }
 
     /// Fills `chunk` with the next records; returns whether there were any.
@@ -398,110 +269,6 @@ where
         })
     }
 
-    /// Reads the next record and says where it stands in the window, without line breaks around it and without
-    /// the byte order mark that another file left before it.
-    async fn next_record(&mut self) -> Result<Option<Located>> {
-        loop {
-            let ended_with_line_break = self.ended_with_line_break;
-            let Some(mut located) = self.next_located().await? else {
-                return Ok(None);
-            };
-            let text = |located: &Located| &self.csv.get_ref().text()[located.start..located.end];
-            if !text(&located).starts_with(MARK) {
-                return Ok(Some(located));
-            }
-            while text(&located).starts_with(MARK) {
-                located.start += MARK.len();
-            }
-            self.asides.marks += 1;
-            if located.start == located.end {
-                // Nothing but the mark: a blank line.
-                self.ended_with_line_break = ended_with_line_break;
-                continue;
-            }
-            if quoting::is_open(text(&located), self.delimiter) {
-                // It was split as if its first cell had no quotes: nobody knows any more which lines are rows.
-                return Err(self.file_error(
-                    &format!(
-                        "line {}: a byte order mark stands before a quoted cell of several lines",
-                        located.line
-                    ),
-                    Some("ask for the file to be exported again"),
-                ));
-            }
-            self.record = split(text(&located), self.delimiter);
-            return Ok(Some(located));
-        }
-    }
-
-    async fn next_located(&mut self) -> Result<Option<Located>> {
-        let before = self.csv.position().byte();
-        match self.csv.read_byte_record(&mut self.record).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => return Err(self.read_error(error)),
-        }
-        let after = self.csv.position().byte();
-        let window = self.csv.get_ref();
-        let (mut start, mut end) = (window.offset_in_text(before), window.offset_in_text(after));
-        let text = &window.text()[..end];
-        // Line breaks before the record: the rest of the previous one's, and blank lines.
-        while let Some(byte @ (b'\r' | b'\n')) = text.get(start).copied() {
-            if byte == b'\n' && self.after_cr {
-                self.after_cr = false;
-            } else {
-                self.line += 1;
-                self.after_cr = byte == b'\r';
-            }
-            start += 1;
-        }
-        let line = self.line;
-        self.after_cr = text[start..].last() == Some(&b'\r');
-        self.ended_with_line_break = matches!(text[start..].last(), Some(b'\r' | b'\n'));
-        if self.ended_with_line_break {
-            // Where an open quote ends the file on a line break inside its cell, `read_chunk` takes this back.
-            end -= if text[start..].ends_with(b"\r\n") {
-                2
-            } else {
-                1
-            };
-            self.line += 1;
-        }
-        let quoted = memchr::memchr(b'"', &text[start..end]).is_some();
-        if quoted {
-            self.line += line_breaks_within(&text[start..end]);
-        }
-        self.csv.get_mut().mark_record(after);
-        Ok(Some(Located {
-            start,
-            end,
-            line,
-            quoted,
-        }))
-    }
-
-    fn read_error(&self, error: csv_async::Error) -> Error {
-        let io = match error.into_kind() {
-            csv_async::ErrorKind::Io(io) => io,
-            other => return Error::Internal(format!("csv reader: {other:?}")),
-        };
-        match window::downcast(io) {
-            window::ReadFault::Fetch(error) => Error::Fetch(error),
-            window::ReadFault::RecordTooLong => Error::File {
-                origin: format!("{}:{}", self.options.origin, self.line),
-                message: format!(
-                    "a record of more than {} bytes starts here",
-                    self.options.max_record
-                ),
-                hint: Some(
-                    "a quote may be open; if records are that long, raise [download] max_record"
-                        .into(),
-                ),
-            },
-            window::ReadFault::Io(error) => Error::Internal(format!("csv reader: {error}")),
-        }
-    }
-
     fn file_error(&self, message: &str, hint: Option<&str>) -> Error {
         Error::File {
             origin: self.options.origin.clone(),
@@ -511,42 +278,12 @@ where
     }
 }
 
-/// Where a record stands in the window.
-struct Located {
-    start: usize,
-    end: usize,
-    line: u64,
-    quoted: bool,
-}
-
-/// The cells of one record.
-fn split(record: &[u8], delimiter: u8) -> ByteRecord {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .delimiter(delimiter)
-        .from_reader(record);
-    let first = reader.byte_records().next().and_then(Result::ok);
-    first.unwrap_or_default().iter().collect()
-}
-
 fn too_many_columns(origin: &str, columns: usize) -> Error {
     Error::File {
         origin: origin.to_owned(),
         message: format!("{columns} columns where at most {MAX_COLUMNS} are allowed"),
         hint: None,
     }
-}
-
-/// Line breaks inside `text`; `\r\n` is one.
-fn line_breaks_within(text: &[u8]) -> u64 {
-    let mut breaks = 0;
-    for at in memchr::memchr2_iter(b'\r', b'\n', text) {
-        if text[at] == b'\n' && at > 0 && text[at - 1] == b'\r' {
-            continue;
-        }
-        breaks += 1;
-    }
-    breaks
 }
 
 /// Rejects every physical line of a record whose structure is broken: its cells can't be trusted, and
