@@ -135,7 +135,7 @@ pub enum ReadingFormat {
 /// `redledger ingest`.
 #[derive(Debug, Args)]
 pub struct Ingest {
-    /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files with --dataset and --batch-no
+    /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files (a folder: *.csv) with --dataset and --batch-no
     #[arg(required_unless_present = "batch_no", value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// The dataset, where the announcement's type or the columns don't tell
@@ -186,7 +186,7 @@ pub struct Rollback {
 /// `redledger backfill`.
 #[derive(Debug, Args)]
 pub struct Backfill {
-    /// Batch numbers, globs (`BATCH_202603*`, `*`) and ranges (`BATCH_20260301..BATCH_20260331`, both ends included)
+    /// Batch numbers, globs (`BATCH_202603*`, `*`) and ranges (`BATCH_20260301..BATCH_20260331`: up to every number that begins with the second)
     #[arg(value_name = "BATCH", required_unless_present = "from_file")]
     pub batches: Vec<String>,
     /// A file with such a number, glob or range a line; `#` starts a comment
@@ -291,7 +291,7 @@ pub struct Rejections {
 /// `redledger verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Only these batches: numbers, globs (`BATCH_202603*`) and ranges (`BATCH_20260301..BATCH_20260331`)
+    /// Only these batches: numbers, globs (`BATCH_202603*`) and ranges (`BATCH_20260301..BATCH_20260331`: up to every number that begins with the second)
     #[arg(value_name = "BATCH")]
     pub batches: Vec<String>,
     /// Only this dataset

@@ -135,7 +135,11 @@ impl FieldType {
             Self::Integer { .. } => "BIGINT".into(),
             Self::Decimal {
                 precision, scale, ..
-            } => format!("DECIMAL({precision},{scale})"),
+            } => DecimalWidth {
+                precision: *precision,
+                scale: *scale,
+            }
+            .to_string(),
             Self::Timestamp { .. } => "TIMESTAMP".into(),
             Self::Enum { numeric: true, .. } => "UTINYINT".into(),
             Self::Enum { numeric: false, .. } => "VARCHAR".into(),
@@ -249,8 +253,30 @@ pub struct RowControl {
     pub left: Vec<(bool, Identifier)>,
     /// Right side: columns with their sign.
     pub right: Vec<(bool, Identifier)>,
+    /// What holds the sum of either side, whatever its columns hold; never wider than the engine can have it.
+    pub width: DecimalWidth,
     /// Whether one broken row fails the batch.
     pub enforce: bool,
+}
+
+/// The digits of a decimal: `DECIMAL(precision, scale)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecimalWidth {
+    /// All digits.
+    pub precision: u8,
+    /// Digits after the point.
+    pub scale: u8,
+}
+
+impl DecimalWidth {
+    /// Most digits that the engine's decimals have.
+    pub const MOST: u8 = 38;
+}
+
+impl fmt::Display for DecimalWidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DECIMAL({},{})", self.precision, self.scale)
+    }
 }
 
 /// A column that rows of a file take over from the row that named the file.
@@ -332,6 +358,13 @@ impl Contract {
         self.primary_key
             .iter()
             .map(|index| &self.fields[*index].column)
+    }
+
+    /// Whether a header can show that a file is of this dataset: nothing that is required fits anything. Files that
+    /// rows of another dataset name need not show it.
+    #[must_use]
+    pub fn can_be_detected(&self) -> bool {
+        self.parent.is_none() && self.fields.iter().any(|field| field.required)
     }
 
     /// Names of required fields that `header` lacks.

@@ -8,6 +8,7 @@
 //! inline list never becomes a float.
 
 mod assemble;
+mod identity;
 mod json;
 mod page_set;
 mod parse;
@@ -17,6 +18,7 @@ use std::fmt;
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
 pub use assemble::{Assembled, Batch, Content, assemble};
+pub use identity::list_identity;
 pub use parse::{parse, parse_at, stored_rows};
 
 /// What an announcement may be, as a hint.
@@ -84,6 +86,17 @@ pub struct ListRow {
     pub cells: Vec<(String, Option<String>)>,
     /// The row as delivered.
     pub json: String,
+    /// Why the row can't be taken, if so; the others can.
+    pub fault: Option<RowFault>,
+}
+
+/// Text of a row that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowFault {
+    /// The key of the cell at fault; `None` where a key itself is.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl fmt::Debug for ListRow {

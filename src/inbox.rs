@@ -140,7 +140,7 @@ impl Inbox {
         }
     }
 
-    /// What is waiting, in the order of arrival.
+    /// What is waiting, in the order of arrival; some of it perhaps nothing that can be read.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder can't be read; [`Error::Settings`] when a newer release has laid it out.
@@ -285,12 +285,14 @@ fn is_announcement(path: &Path) -> bool {
             .is_some_and(|extension| extension == "json")
 }
 
-/// The files of a folder; none when it is not there.
+/// The files of a folder; none when it is not there. What is named as an announcement and is something else, such as
+/// a link that leads nowhere, is among them: whoever reads it has to say so.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries(folder)? {
-        if entry.file_type()?.is_file() {
-            paths.push(entry.path());
+        let path = entry.path();
+        if entry.file_type()?.is_file() || is_announcement(&path) {
+            paths.push(path);
         }
     }
     Ok(paths)

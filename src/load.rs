@@ -9,18 +9,22 @@ mod keys;
 mod recount;
 mod tables;
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, Totals, accounted, is_sum},
+    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum},
     keys::Repeated,
     recount::{limit, read_all, recount},
 };
 use crate::{
     config::LoadConfig,
-    contract::{Contract, Contracts},
+    contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
     ledger::{self, Control, Difference},
     scan::{FUNCTION, Scan, ScanRegistry},
@@ -297,28 +301,35 @@ impl BatchTransaction<'_> {
         keys::difference(&self.transaction, contract, batch_no, first_file)
     }
 
-    /// Removes the rows of the batch's loaded revision.
+    /// Removes the rows of the loaded revision of `dataset`'s batch from every table that they are in: which ones,
+    /// the ledger says. A contract whose files the batch's rows named may have changed or gone since. Returns how
+    /// many rows were removed from each.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub fn delete_before(
+    pub fn delete_revision(
         &self,
-        contract: &Contract,
+        dataset: &str,
         batch_no: &str,
         first_file: i64,
-    ) -> Result<()> {
-        let range = keys::loaded_range(&self.transaction, contract, batch_no)?;
-        let Some((first, last)) = range else {
-            return Ok(());
-        };
-        let sql = format!(
-            "DELETE FROM {} WHERE file_id BETWEEN {first} AND {last} AND file_id < {first_file} AND batch_no = ?",
-            contract.name.quoted()
-        );
-        self.transaction
-            .execute(&sql, [batch_no])
-            .map_err(Error::database("delete the earlier revision"))?;
-        Ok(())
+    ) -> Result<BTreeMap<String, u64>> {
+        let mut removed = BTreeMap::new();
+        for (dataset, first, last) in keys::loaded_ranges(&self.transaction, dataset, batch_no)? {
+            let table = Identifier::new(&dataset).map_err(Error::Internal)?;
+            if tables::existing(&self.transaction, &table)?.is_empty() {
+                continue;
+            }
+            let sql = format!(
+                "DELETE FROM {} WHERE file_id BETWEEN {first} AND {last} AND file_id < {first_file} AND batch_no = ?",
+                table.quoted()
+            );
+            let rows = self
+                .transaction
+                .execute(&sql, [batch_no])
+                .map_err(Error::database("delete the earlier revision"))?;
+            removed.insert(dataset, rows as u64);
+        }
+        Ok(removed)
     }
 
     /// Makes the batch's transaction durable.

@@ -1,8 +1,12 @@
 //! A URL whose secrets can't be printed by accident.
 
+mod identity;
+
 use std::fmt;
 
 use reqwest::Url;
+
+pub use self::identity::FileKey;
 
 /// The address of a file, as announced.
 ///

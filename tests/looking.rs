@@ -428,6 +428,10 @@ fn datasets_check_names_file_line_and_nearest_key_of_every_mistake() {
         (2, "OK  own/good.toml: card, 1 field\n")
     );
     assert!(
+        stderr.contains("note: own/good.toml: no field is required"),
+        "{stderr}"
+    );
+    assert!(
         stderr.contains("typo.toml:5:") && stderr.contains("did you mean `required`?"),
         "{stderr}"
     );

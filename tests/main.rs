@@ -22,4 +22,5 @@ mod signals;
 mod stories;
 mod support;
 mod verify;
+mod wide;
 mod writers;

@@ -6,7 +6,7 @@ use super::{Audit, tables::Tables};
 use crate::{
     error::Result,
     ledger::quoted,
-    load::{HOOK_TOTAL, LINE_TOTAL, accounted, is_sum},
+    load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, accounted, is_sum},
 };
 
 /// A dataset's share of a batch: `_part_<n>` has the batch's number and revision, what the dataset's files come to, and
@@ -136,9 +136,12 @@ impl Audit<'_> {
         ))?;
         // Which files are those that no row states a number for, nobody knows any more.
         Ok(format!(
-            "SELECT o.batch_no, o.revision, {} AS name, o.rows_stated::VARCHAR AS expected, \
+            "SELECT o.batch_no, o.revision, {} AS name, (o.rows_stated::HUGEINT - coalesce((\
+             SELECT sum(TRY_CAST(n.actual AS BIGINT)) FROM _noted n WHERE n.batch_no = o.batch_no \
+             AND n.revision = o.revision AND n.name = {}), 0)::HUGEINT)::VARCHAR AS expected, \
              CASE WHEN o.files_named = o.files_stated THEN l.read::VARCHAR END AS actual {read}",
-            quoted(LINE_TOTAL)
+            quoted(LINE_TOTAL),
+            quoted(LINES_PASSED_OVER),
         ))
     }
 

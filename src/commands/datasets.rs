@@ -23,6 +23,10 @@ use crate::{
     error::{Error, ExitStatus, Result},
 };
 
+/// Said of a contract that requires nothing.
+const NOT_DETECTED: &str = "no field is required, so that its files can't be told by their columns: name the dataset with \
+     --dataset or under [hook.events]";
+
 pub(super) fn run(context: &Context, arguments: &Datasets) -> Result<ExitStatus> {
     match arguments {
         Datasets::List(reading) => list(context, reading.format)?,
@@ -109,6 +113,9 @@ fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
             for control in &contract.controls {
                 let enforced = if control.enforce { " (enforced)" } else { "" };
                 say!("control       {}{enforced}", control.rule);
+            }
+            if contract.parent.is_none() && !contract.can_be_detected() {
+                say!("detection     {NOT_DETECTED}");
             }
             say!("");
             if contract.fields.is_empty() {
@@ -291,6 +298,9 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Result<ExitStatus> {
             contract.name,
             output::counted(contract.fields.len() as u64, "field")
         );
+        if contract.parent.is_none() && !contract.can_be_detected() {
+            eprintln!("note: {place}: {NOT_DETECTED}");
+        }
     }
     let worst = errors.iter().map(Error::exit_status).max();
     for error in &errors {

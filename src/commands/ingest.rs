@@ -1,15 +1,19 @@
 //! `redledger ingest SOURCE…`
 
+mod named;
+
 use std::{
-    fmt::{self, Display},
+    collections::HashSet,
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use futures_util::StreamExt as _;
 use tempfile::TempPath;
 
+use self::named::{Named, Wanted, expand, has_ending};
 use super::{Context, session::LoadSession};
 use crate::{
     batch_no::BatchNo,
@@ -19,7 +23,8 @@ use crate::{
     history::Acceptance,
     hook, ledger,
     pipeline::{Batch, BatchContent, FileSource, Way},
-    source_url::{SourceUrl, redacted},
+    source::open_file,
+    source_url::redacted,
 };
 
 /// What a SOURCE turned out to be.
@@ -43,9 +48,15 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         ),
         None => None,
     };
+    let wanted = match batch_no {
+        Some(_) => Wanted::Csv,
+        None => Wanted::Json,
+    };
     let mut session = LoadSession::begin(context, "ingest", arguments.doing.clone())?;
     let mut announcements = Vec::new();
     let mut files = Vec::new();
+    let mut seen = HashSet::new();
+    let mut notes = Vec::new();
     // Removed when the command ends.
     let mut spools = Vec::new();
     let mut all_read = true;
@@ -54,18 +65,26 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             session.note_left(redacted(source).into_owned());
             continue;
         }
-        let named = expand(source, batch_no.is_some()).unwrap_or_else(|error| {
+        let (named, fault) = match expand(source, wanted) {
+            Ok((named, passed_over)) => (named, passed_over),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        if let Some(error) = fault {
             session.note_error(error);
             all_read = false;
-            Vec::new()
-        });
+        }
         for named in named {
             if session.is_stopped() {
                 session.note_left(named.to_string());
                 continue;
             }
             let name = named.to_string();
-            let given = read(&session, named, batch_no.is_some(), &mut spools);
+            // Announcements that say the same again are known by what they say.
+            if wanted == Wanted::Csv && !seen.insert(named.identity()) {
+                notes.push(format!("{name} was named more than once and counts once"));
+                continue;
+            }
+            let given = read(&session, named, wanted, &mut spools);
             let understood = given.and_then(|given| {
                 match given {
                     Given::File(file) => files.push(file),
@@ -104,7 +123,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     // Files are parts of one batch: it is loaded whole or not at all.
     if !files.is_empty() && all_read {
         let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
-        batches.push(numbered(batch_no, dataset, files, now));
+        batches.push(numbered(batch_no, dataset, files, notes, now));
     }
     session.load_all(&batches);
     session.finish()
@@ -144,6 +163,7 @@ fn numbered(
     batch_no: BatchNo,
     dataset: Option<Arc<Contract>>,
     files: Vec<FileSource>,
+    notes: Vec<String>,
     now: i64,
 ) -> Batch {
     Batch {
@@ -161,77 +181,19 @@ fn numbered(
         content: BatchContent::Files(files),
         missing: None,
         pages_incomplete: false,
-        notes: Vec::new(),
+        notes,
         unknown_keys: 0,
         replay: None,
     }
 }
 
-/// A source as the command line names it.
-enum Named {
-    Stdin,
-    Path(PathBuf),
-    Url(SourceUrl),
-}
-
-impl Display for Named {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdin => formatter.write_str("standard input"),
-            Self::Path(path) => path.display().fmt(formatter),
-            Self::Url(url) => url.fmt(formatter),
-        }
-    }
-}
-
-fn expand(source: &str, is_csv: bool) -> Result<Vec<Named>> {
-    if source == "-" {
-        return Ok(vec![Named::Stdin]);
-    }
-    if source.contains("://") {
-        let url = SourceUrl::parse(source)
-            .map_err(|message| Error::usage(format!("{}: {message}", redacted(source))))?;
-        if url.secret().scheme() == "file" {
-            let path = url
-                .secret()
-                .to_file_path()
-                .map_err(|()| Error::usage(format!("{url} is not a path of this machine")))?;
-            return Ok(vec![Named::Path(path)]);
-        }
-        return Ok(vec![Named::Url(url)]);
-    }
-    let path = Path::new(source);
-    if !path.is_dir() {
-        return Ok(vec![Named::Path(path.to_path_buf())]);
-    }
-    let wanted = if is_csv { "csv" } else { "json" };
-    let entries = fs::read_dir(path).map_err(Error::io("read the folder", path))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io("read the folder", path))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
-        {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        return Err(Error::usage(format!(
-            "{} holds no *.{wanted} file",
-            path.display()
-        )));
-    }
-    paths.sort();
-    Ok(paths.into_iter().map(Named::Path).collect())
-}
-
 fn read(
     session: &LoadSession<'_>,
     source: Named,
-    is_csv: bool,
+    wanted: Wanted,
     spools: &mut Vec<TempPath>,
 ) -> Result<Given> {
+    let is_csv = wanted == Wanted::Csv;
     match source {
         Named::Url(url) if is_csv => Ok(Given::File(FileSource::Url(url))),
         Named::Url(url) => Ok(Given::Announcement(
@@ -257,51 +219,76 @@ fn read(
             })?;
             Ok(Given::Announcement("standard input".into(), bytes))
         }
-        Named::Path(path) => {
-            let origin = path.display().to_string();
-            // Such as `<(zcat rows.csv.gz)`: it can be read but once.
-            let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file());
-            let copy = match is_pipe {
-                true => {
-                    let pipe = path.clone();
-                    let spool = spooled(session, &origin, move || fs::File::open(pipe), spools)?;
-                    Some(spool)
-                }
-                false => None,
-            };
-            let readable = copy.as_deref().unwrap_or(&path);
-            let looks_like_json = starts_like_json(readable)?;
-            if is_csv && looks_like_json {
-                return Err(Error::Usage {
-                    message: format!(
-                        "{origin} looks like an announcement, and --batch-no goes with CSV files"
-                    ),
-                    hint: Some("leave out --batch-no: the announcement has its own".into()),
-                });
+        Named::Path(path) => read_path(session, path, wanted, spools),
+    }
+}
+
+fn read_path(
+    session: &LoadSession<'_>,
+    path: PathBuf,
+    wanted: Wanted,
+    spools: &mut Vec<TempPath>,
+) -> Result<Given> {
+    let origin = path.display().to_string();
+    // Such as `<(zcat rows.csv.gz)`: it can be read but once.
+    let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let copy = match is_pipe {
+        true => {
+            let pipe = path.clone();
+            let spool = spooled(session, &origin, move || fs::File::open(pipe), spools)?;
+            Some(spool)
+        }
+        false => None,
+    };
+    let readable = copy.as_deref().unwrap_or(&path);
+    if wanted == Wanted::Csv {
+        if starts_like_json(&start_of(readable)?) {
+            return Err(Error::Usage {
+                message: format!(
+                    "{origin} looks like an announcement, and --batch-no goes with CSV files"
+                ),
+                hint: Some("leave out --batch-no: the announcement has its own".into()),
+            });
+        }
+        return Ok(Given::File(match copy {
+            Some(spool) => FileSource::Spooled { spool, origin },
+            None => FileSource::Path(path),
+        }));
+    }
+    let bytes = match has_ending(&path, "csv") {
+        true => None,
+        false => {
+            let is_named_json = has_ending(&path, "json");
+            session.block_on(announcement(readable, is_named_json))?
+        }
+    };
+    match bytes {
+        Some(bytes) => Ok(Given::Announcement(origin, bytes)),
+        None => Err(Error::Usage {
+            message: format!("{origin} is no announcement (JSON)"),
+            hint: Some(
+                "to load a CSV give --batch-no, and --dataset unless its columns tell".into(),
+            ),
+        }),
+    }
+}
+
+/// The bytes of an announcement, decompressed where they are compressed; `None` when they don't look like one and
+/// the file's name does not say so either.
+async fn announcement(path: &Path, is_named_json: bool) -> Result<Option<Vec<u8>>> {
+    let mut opened = open_file(path).await?;
+    let mut bytes = Vec::new();
+    let mut is_one = is_named_json;
+    while let Some(piece) = opened.body.next().await {
+        bytes.extend_from_slice(&piece?);
+        if !is_one && bytes.len() >= START {
+            if !starts_like_json(&bytes) {
+                return Ok(None);
             }
-            if is_csv {
-                return Ok(Given::File(match copy {
-                    Some(spool) => FileSource::Spooled { spool, origin },
-                    None => FileSource::Path(path),
-                }));
-            }
-            let has_extension = |wanted: &str| {
-                path.extension()
-                    .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
-            };
-            if has_extension("csv") || !(has_extension("json") || looks_like_json) {
-                return Err(Error::Usage {
-                    message: format!("{origin} is no announcement (JSON)"),
-                    hint: Some(
-                        "to load a CSV give --batch-no, and --dataset unless its columns tell"
-                            .into(),
-                    ),
-                });
-            }
-            let bytes = fs::read(readable).map_err(Error::io("read", &path))?;
-            Ok(Given::Announcement(origin, bytes))
+            is_one = true;
         }
     }
+    Ok((is_one || starts_like_json(&bytes)).then_some(bytes))
 }
 
 /// Copies what can be read but once to a file, which can be read again; a signal ends the wait for it.
@@ -327,15 +314,23 @@ fn spooled<R: std::io::Read>(
     Ok(path)
 }
 
-fn starts_like_json(path: &Path) -> Result<bool> {
+/// Bytes of a file that show whether it is JSON.
+const START: usize = 512;
+
+fn start_of(path: &Path) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     let file = fs::File::open(path).map_err(Error::io("open", path))?;
-    file.take(512)
+    file.take(START as u64)
         .read_to_end(&mut start)
         .map_err(Error::io("read", path))?;
-    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&start);
-    Ok(matches!(
+    Ok(start)
+}
+
+fn starts_like_json(start: &[u8]) -> bool {
+    let start = &start[..start.len().min(START)];
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
+    matches!(
         start.iter().find(|byte| !byte.is_ascii_whitespace()),
         Some(b'{' | b'[')
-    ))
+    )
 }

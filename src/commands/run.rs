@@ -50,6 +50,14 @@ impl Queue for Vec<Waiting> {
 /// An announcement that can't be understood, and why.
 type Bad = (PathBuf, String);
 
+/// What is in the inbox.
+struct Understood {
+    waiting: Vec<Waiting>,
+    bad: Vec<Bad>,
+    /// What the system does not let us read, and why. It stays: somebody may well see to it before the next run.
+    unread: Vec<Bad>,
+}
+
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
     let inbox = Inbox::new(&context.config.data_dir);
@@ -67,9 +75,13 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         }
         paths = inbox.waiting()?;
     }
-    let (mut waiting, bad) = understand(context, &paths, &mut session)?;
+    let Understood {
+        mut waiting,
+        bad,
+        unread,
+    } = understand(context, &paths, &mut session)?;
     if arguments.dry_run {
-        return show(&waiting, &bad, arguments.doing.format);
+        return show(&waiting, &bad, &unread, arguments.doing.format);
     }
     for (path, note) in &bad {
         put_aside(&inbox, path, note)?;
@@ -113,10 +125,11 @@ fn understand(
     context: &Context,
     paths: &[PathBuf],
     session: &mut LoadSession<'_>,
-) -> Result<(Vec<Waiting>, Vec<Bad>)> {
+) -> Result<Understood> {
     let mut announcements = Vec::new();
     let mut by_origin: HashMap<String, PathBuf> = HashMap::new();
     let mut bad = Vec::new();
+    let mut unread = Vec::new();
     let mut reject = |path: &Path, error: Error, session: &mut LoadSession<'_>| {
         let hint = error
             .hint()
@@ -129,10 +142,14 @@ fn understand(
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             // Another run has just been through with it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+                continue;
+            }
             // It stays where it is: who may not read it may not move it either. The others don't wait for it.
             Err(error) => {
-                session.note_error(Error::io("read", path)(error));
+                let error = Error::io("read the announcement", path)(error);
+                unread.push((path.clone(), error.chain()));
+                session.note_error(error);
                 continue;
             }
         };
@@ -194,7 +211,11 @@ fn understand(
             (false, true) => {}
         }
     }
-    Ok((waiting, bad))
+    Ok(Understood {
+        waiting,
+        bad,
+        unread,
+    })
 }
 
 /// Files all of whose batches have ended, with a note where one has not ended well.
@@ -260,7 +281,12 @@ fn forget_old(folder: &Path, keep: std::time::Duration) {
     }
 }
 
-fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitStatus> {
+fn show(
+    waiting: &[Waiting],
+    bad: &[Bad],
+    unread: &[Bad],
+    format: DoingFormat,
+) -> Result<ExitStatus> {
     let mut table = Table::new(&["batch", "dataset", "would", "from"]);
     for batch in waiting {
         let source = &batch.batch;
@@ -293,7 +319,14 @@ fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitSta
             from.into(),
         ]);
     }
-    for (path, note) in bad {
+    let of_no_batch = [
+        (bad, "put aside as bad"),
+        (unread, "leave it: can't be read"),
+    ];
+    for ((path, note), would) in of_no_batch
+        .into_iter()
+        .flat_map(|(of, would)| of.iter().map(move |of| (of, would)))
+    {
         let name = path
             .file_name()
             .unwrap_or_default()
@@ -302,7 +335,7 @@ fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitSta
         table.push([
             serde_json::Value::Null,
             serde_json::Value::Null,
-            "put aside as bad".into(),
+            would.into(),
             note.lines().next().unwrap_or(&name).into(),
         ]);
     }

@@ -14,12 +14,13 @@ pub(super) enum Selection {
     Number(BatchNo),
     /// All whose numbers match.
     Glob(glob::Pattern),
-    /// All from the first number to the last, in the order of their text.
+    /// All from the first number to the last, in the order of their text, and all that begin with the last.
     Range(String, String),
 }
 
 impl Selection {
-    /// A number, a glob with `*`, `?` or `[…]`, or `A..B` with both ends included; either may be left out.
+    /// A number, a glob with `*`, `?` or `[…]`, or `A..B`: from `A` to every number that begins with `B`. Either end
+    /// may be left out.
     pub(super) fn parse(text: &str) -> Result<Self> {
         if let Some((first, last)) = text.split_once("..") {
             for end in [first, last] {
@@ -27,7 +28,7 @@ impl Selection {
                     number(end)?;
                 }
             }
-            if !last.is_empty() && last < first {
+            if !is_up_to(first, last) {
                 return Err(Error::Usage {
                     message: format!("`{text}`: no batch is in this range"),
                     hint: Some(format!("the smaller number comes first: {last}..{first}")),
@@ -69,7 +70,7 @@ impl Selection {
             Self::Glob(pattern) => pattern.matches(batch_no.as_str()),
             Self::Range(first, last) => {
                 let number = batch_no.as_str();
-                first.as_str() <= number && (last.is_empty() || number <= last.as_str())
+                first.as_str() <= number && is_up_to(number, last)
             }
         }
     }
@@ -83,6 +84,12 @@ impl std::fmt::Display for Selection {
             Self::Range(first, last) => write!(f, "{first}..{last}"),
         }
     }
+}
+
+/// Whether a number comes before the end of a range or belongs to it: an end may be a day, whose batches all begin
+/// with it.
+fn is_up_to(number: &str, last: &str) -> bool {
+    number <= last || number.starts_with(last)
 }
 
 fn number(text: &str) -> Result<BatchNo> {
@@ -107,6 +114,13 @@ mod tests {
             ("BATCH_20260302..", &all[1..]),
             ("..BATCH_20260302", &all[..2]),
             ("BATCH_9", &[]),
+            ("..", &all[..]),
+            ("..BATCH", &all[..3]),
+            ("BATCH_20260302..BATCH", &all[1..3]),
+            ("BATCH_20260302..X", &all[1..]),
+            ("BATCH_202603..BATCH_202603", &all[..2]),
+            ("BATCH_20260303..BATCH_202603", &[]),
+            ("X..X", &all[3..]),
         ] {
             let selection = Selection::parse(text).expect(text);
             let taken: Vec<&str> = all
@@ -118,8 +132,35 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_days_takes_all_batches_of_its_last_day() {
+        let march = Selection::parse("BATCH_20260301..BATCH_20260331").expect("a range");
+        for (number, expected) in [
+            ("BATCH_20260228235959", false),
+            ("BATCH_20260301", true),
+            ("BATCH_20260301000000", true),
+            ("BATCH_20260331", true),
+            ("BATCH_20260331163600", true),
+            ("BATCH_20260331_2", true),
+            ("BATCH_20260332", false),
+            ("BATCH_20260401000000", false),
+        ] {
+            let number = BatchNo::new(number).expect("a number");
+            assert_eq!(march.takes(&number), expected, "{number}");
+        }
+    }
+
+    #[test]
     fn what_names_no_batch_is_refused() {
-        for text in ["", "../x", "a/b", "B2..B1", "[", "B1../x"] {
+        for text in [
+            "",
+            "../x",
+            "a/b",
+            "B2..B1",
+            "B20..B1",
+            "B1_2..B1_1",
+            "[",
+            "B1../x",
+        ] {
             assert!(Selection::parse(text).is_err(), "{text}");
         }
     }

@@ -2,6 +2,8 @@
 
 mod details;
 
+use std::{fs::File, io::Read as _};
+
 use duckdb::Connection;
 use serde_json::Value;
 
@@ -122,10 +124,17 @@ fn all(
 
 /// Announcements that the next run takes up, and those that wait for a person.
 fn say_inbox(inbox: &Inbox) -> Result<()> {
-    let waiting = inbox.waiting()?.len() as u64;
-    if waiting > 0 {
-        let waiting = counted(waiting, "announcement");
+    let waiting = inbox.waiting()?;
+    if !waiting.is_empty() {
+        let waiting = counted(waiting.len() as u64, "announcement");
         say!("inbox: {waiting} for the next run");
+    }
+    for path in waiting {
+        let read = File::open(&path).and_then(|mut file| file.read(&mut [0]));
+        if let Err(error) = read {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            say!("inbox: {name} can't be read: {error}");
+        }
     }
     let bad = inbox.put_aside()? as u64;
     if bad > 0 {

@@ -1,15 +1,16 @@
 //! The TOML form of a contract, and its checks.
 
+mod control;
 mod field;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use self::field::{FieldDeclaration, field_of};
-use super::{
-    Contract, CsvFormat, Field, FieldType, Identifier, InheritedColumn, MaxRejected, Parent,
-    RowControl,
+use self::{
+    control::{ControlDeclaration, control_of},
+    field::{FieldDeclaration, field_of},
 };
+use super::{Contract, CsvFormat, Field, Identifier, InheritedColumn, MaxRejected, Parent};
 use crate::{
     error::{Error, Result},
     toml_file,
@@ -68,15 +69,6 @@ struct ParentDeclaration {
 struct InheritDeclaration {
     field: Spanned<String>,
     column: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ControlDeclaration {
-    name: Option<String>,
-    rule: Spanned<String>,
-    #[serde(default)]
-    enforce: bool,
 }
 
 /// Where in which file, for errors that serde does not make.
@@ -302,69 +294,6 @@ fn max_rejected_of(place: &Place<'_>, declared: &Spanned<ShareOrCount>) -> Resul
             declared.span().start,
             "`max_rejected` is a share from \"0%\" to \"100%\" with at most 4 decimals, or a number of rows",
         )
-    })
-}
-
-/// `a + b = c`: sums of decimal or integer columns, nothing else, so that it is safe as SQL.
-fn control_of(
-    place: &Place<'_>,
-    declared: &ControlDeclaration,
-    fields: &[Field],
-) -> Result<RowControl> {
-    let rule = declared.rule.get_ref();
-    let wrong = |message: String| {
-        place.error(
-            declared.rule.span().start,
-            format!("control `{rule}`: {message}"),
-        )
-    };
-    let mut sides = rule.split('=');
-    let (Some(left), Some(right), None) = (sides.next(), sides.next(), sides.next()) else {
-        return Err(wrong("a rule is `sum = sum`".into()));
-    };
-    let side = |text: &str| {
-        let mut terms = Vec::new();
-        let mut negative = false;
-        let mut want_name = true;
-        for word in text
-            .replace('+', " + ")
-            .replace('-', " - ")
-            .split_whitespace()
-        {
-            match word {
-                "+" | "-" if !want_name || (terms.is_empty() && !negative) => {
-                    negative = word == "-";
-                    want_name = true;
-                }
-                name if want_name => {
-                    let known = fields.iter().find(|field| field.column.as_str() == name);
-                    let field =
-                        known.ok_or_else(|| wrong(format!("no field has the column `{name}`")))?;
-                    if !matches!(
-                        field.kind,
-                        FieldType::Decimal { .. } | FieldType::Integer { .. }
-                    ) {
-                        return Err(wrong(format!("`{name}` is not a number")));
-                    }
-                    terms.push((negative, field.column.clone()));
-                    negative = false;
-                    want_name = false;
-                }
-                _ => return Err(wrong("columns are joined by `+` or `-`".into())),
-            }
-        }
-        if terms.is_empty() || want_name {
-            Err(wrong("a side has no columns".into()))
-        } else {
-            Ok(terms)
-        }
-    };
-    Ok(RowControl {
-        name: declared.name.clone().unwrap_or_else(|| rule.clone()),
-        rule: rule.clone(),
-        left: side(left)?,
-        right: side(right)?,
-        enforce: declared.enforce,
     })
 }
 

@@ -181,7 +181,8 @@ impl Contracts {
         })
     }
 
-    /// The one dataset that a file with this header (or a list with these keys) belongs to.
+    /// The one dataset that a file with this header (or a list with these keys) belongs to. A contract that
+    /// requires nothing would fit any file: it is never the one.
     ///
     /// # Errors
     /// [`Error::Announcement`] that names the candidates and what each lacks, when none or several fit.
@@ -200,9 +201,9 @@ impl Contracts {
         header: &[String],
         split: impl Fn(u8) -> Vec<String>,
     ) -> Result<&Arc<Contract>> {
-        let candidates: Vec<_> = self
-            .iter()
-            .filter(|contract| contract.parent.is_none())
+        let of_their_own = || self.iter().filter(|contract| contract.parent.is_none());
+        let candidates: Vec<_> = of_their_own()
+            .filter(|contract| contract.can_be_detected())
             .map(|contract| {
                 let header = split(contract.csv.delimiter);
                 (contract, contract.missing_from(&header))
@@ -215,12 +216,15 @@ impl Contracts {
         match fitting.as_slice() {
             [(contract, _)] => Ok(contract),
             [] => {
-                let lacks: Vec<String> = candidates
-                    .iter()
-                    .map(|(contract, missing)| {
-                        format!("{} lacks {}", contract.name, missing.join(", "))
-                    })
-                    .collect();
+                let lacks = candidates.iter().map(|(contract, missing)| {
+                    format!("{} lacks {}", contract.name, missing.join(", "))
+                });
+                let undetected = of_their_own()
+                    .filter(|contract| !contract.can_be_detected())
+                    .map(|contract| {
+                        format!("{} requires no field and must be named", contract.name)
+                    });
+                let lacks: Vec<String> = lacks.chain(undetected).collect();
                 Err(Error::Announcement {
                     origin: origin.into(),
                     message: format!(

@@ -53,7 +53,7 @@ pub struct Assembled {
 /// The rows of a [`Batch`], or where they are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// Files, each once, in page order.
+    /// Files, each once (by its [identity](SourceUrl::identity)), in page order.
     Files(Vec<SourceUrl>),
     /// Inline rows, in page order.
     Rows(Vec<ListRow>),
@@ -336,8 +336,10 @@ mod tests {
         let cases: &[Case] = &[
             ([(3, "https://h/c"), (1, "https://h/a"), (2, "https://h/b")], &["https://h/a", "https://h/b", "https://h/c"]),
             // The newest signature is the one that still works; the place is that of the first page.
-            ([(2, "https://h/a?s=1"), (3, "https://h/b"), (1, "https://h/a?s=2")], &["https://h/a?s=2", "https://h/b"]),
-            ([(1, "https://h/a?s=1"), (3, "https://h/b"), (2, "https://h/a?s=2")], &["https://h/a?s=2", "https://h/b"]),
+            ([(2, "https://h/a?Signature=1"), (3, "https://h/b"), (1, "https://h/a?Signature=2")], &["https://h/a?Signature=2", "https://h/b"]),
+            ([(1, "https://h/a?Signature=1"), (3, "https://h/b"), (2, "https://h/a?Signature=2")], &["https://h/a?Signature=2", "https://h/b"]),
+            // What is no signature says which file.
+            ([(1, "https://h/a?part=1&Signature=1"), (2, "https://h/a?part=2&Signature=1"), (3, "https://h/a?Signature=2&part=1")], &["https://h/a?Signature=2&part=1", "https://h/a?part=2&Signature=1"]),
             ([(1, "https://h/a"), (2, "https://h/a"), (3, "https://h:443/a")], &["https://h/a"]),
             ([(1, "https://h/a"), (2, "http://h/a"), (3, "https://h:8443/a")], &["https://h/a", "http://h/a", "https://h:8443/a"]),
         ];
@@ -346,6 +348,13 @@ mod tests {
             let batch = batch(&pages.each_ref().map(String::as_str));
             assert_eq!(content(&batch), *expected);
             assert_eq!(batch.missing, None);
+            let is_noted = expected.len() < pages.len();
+            assert_eq!(
+                batch.notes.len(),
+                usize::from(is_noted),
+                "{:?}",
+                batch.notes
+            );
         }
     }
 
@@ -384,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_page_that_comes_twice_counts_once() {
-        let written_otherwise = "{'batchNo':'B','page':'2','size':2,'total':'5','lastPage':0,'list':[{ 'a':'3' },{'a':4}]}";
+        let written_otherwise = "{'list':[{ 'a':'3' },{'a':4}],'batchNo':'B','page':'2','size':2,'total':'5','lastPage':0}";
         for documents in [
             vec![P1, P2, P2, P3],
             vec![P1, P2, written_otherwise, P3],
@@ -400,11 +409,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_whose_keys_come_in_another_order_are_the_same() {
+        let one = "{'batchNo':'B','list':[{'a':1,'b':2}]}";
+        let batch = batch(&[one, "{'batchNo':'B','list':[{'b':'2', 'a':1}]}"]);
+        assert_eq!(
+            batch.notes,
+            ["announced again with the same content, which counts once"]
+        );
+        assert_eq!(
+            batches(&[one, "{'batchNo':'B','list':[{'a':2,'b':1}]}"]).len(),
+            2
+        );
+    }
+
+    #[test]
     fn a_file_announced_again_is_taken_by_its_newest_url() {
-        let old = "{'batchNo':'B','total':3,'fileUrl':'https://h/f?s=old'}";
-        let new = "{'batchNo':'B','total':3,'fileUrl':'https://h/f?s=new'}";
+        let old = "{'batchNo':'B','total':3,'fileUrl':'https://h/f?Signature=old'}";
+        let new = "{'batchNo':'B','total':3,'fileUrl':'https://h/f?Signature=new'}";
         let batch = batch(&[old, new]);
-        assert_eq!(content(&batch), ["https://h/f?s=new"]);
+        assert_eq!(content(&batch), ["https://h/f?Signature=new"]);
         assert_eq!(
             batch.notes,
             ["announced again with the same content, which counts once"]

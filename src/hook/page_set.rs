@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Announcement, Batch, Content, Fault};
+use super::{Announcement, Batch, Content, Fault, identity::is_same_row};
 use crate::{
     error::{Error, Result},
     source_url::SourceUrl,
@@ -35,7 +35,7 @@ impl Page {
         self.announcement.hook.file_url.is_some()
     }
 
-    /// Whether both say the same; a list beside a file, a signature or the way it is written do not
+    /// Whether both say the same; a list beside a file, a signature or the way something is written do not
     /// count.
     fn says_the_same_as(&self, other: &Self) -> bool {
         let (this, that) = (&self.announcement.hook, &other.announcement.hook);
@@ -43,11 +43,11 @@ impl Page {
             return false;
         }
         match (&this.file_url, &that.file_url) {
-            (Some(this), Some(that)) => is_same_file(this, that),
+            (Some(this), Some(that)) => this.identity() == that.identity(),
             (None, None) => match (&this.list, &that.list) {
                 (Some(this), Some(that)) => {
                     this.len() == that.len()
-                        && this.iter().zip(that).all(|(a, b)| a.cells == b.cells)
+                        && this.iter().zip(that).all(|(a, b)| is_same_row(a, b))
                 }
                 (None, None) => true,
                 _ => false,
@@ -66,21 +66,6 @@ impl Page {
     fn is_redelivered_as(&self, other: &Self) -> bool {
         self.announcement.id.is_some() && self.announcement.id == other.announcement.id
     }
-}
-
-/// Whether two URLs differ in their query at most: a new signature is no new file.
-fn is_same_file(this: &SourceUrl, that: &SourceUrl) -> bool {
-    file_key(this) == file_key(that)
-}
-
-fn file_key(url: &SourceUrl) -> (&str, Option<&str>, Option<u16>, &str) {
-    let url = url.secret();
-    (
-        url.scheme(),
-        url.host_str(),
-        url.port_or_known_default(),
-        url.path(),
-    )
 }
 
 /// The pages of one number, as far as they have come. Never empty.
@@ -338,26 +323,32 @@ impl PageSet {
         }
         let mut files: Vec<(usize, SourceUrl)> = Vec::new();
         let mut place: HashMap<_, usize> = HashMap::new();
-        let mut queries_differ = false;
+        let (mut is_repeated, mut is_signed_anew) = (false, false);
         for page in self.pages.values() {
             let Some(url) = &page.announcement.hook.file_url else {
                 continue;
             };
-            let at = *place.entry(file_key(url)).or_insert(files.len());
+            let at = *place.entry(url.identity()).or_insert(files.len());
             match files.get_mut(at) {
                 None => files.push((page.order, url.clone())),
                 Some((order, held)) => {
-                    queries_differ |= held != url;
+                    is_repeated = true;
+                    is_signed_anew |= held != url;
                     if page.order > *order {
                         (*order, *held) = (page.order, url.clone());
                     }
                 }
             }
         }
-        if queries_differ {
-            notes.push(
-                "pages name the same file with different queries; it was taken once, by the newest URL".into(),
-            );
+        if is_repeated {
+            let newest = if is_signed_anew {
+                ", by the newest URL"
+            } else {
+                ""
+            };
+            notes.push(format!(
+                "pages name the same file more than once; it was taken once{newest}"
+            ));
         }
         Content::Files(files.into_iter().map(|(_, url)| url).collect())
     }

@@ -1,14 +1,16 @@
 //! Figures that a batch's rows must agree with, counted by SQL: inside the transaction, and by `redledger verify`.
 
+mod finer_amounts;
+
 use std::collections::HashMap;
 
 use duckdb::{Connection, types::Type};
 
+use self::finer_amounts::FinerAmounts;
 use crate::{
-    contract::{Contract, FieldType, Identifier},
+    contract::{Contract, FieldType, Identifier, RowControl},
     error::{Error, Result},
-    ledger::{self, Control},
-    normalize::iso_minor_units,
+    ledger::Control,
 };
 
 /// What a recount of the batch's rows has found.
@@ -26,6 +28,9 @@ pub struct Totals {
 pub const HOOK_TOTAL: &str = "hook total = rows read";
 /// Rows that the naming rows state against rows read of the files that they name.
 pub const LINE_TOTAL: &str = "bill total = lines received";
+/// The figure of the rows that bills count and that are no lines: they are left out of what [`LINE_TOTAL`] expects.
+pub const LINES_PASSED_OVER: &str =
+    "rows of nothing but delimiters that bills count in their total";
 
 /// The control that accounts for every row of a dataset.
 #[must_use]
@@ -118,20 +123,11 @@ impl RowChecks {
         child: Option<&Contract>,
         has: impl Fn(&Identifier) -> bool,
     ) -> Self {
-        let sum = |terms: &[(bool, Identifier)]| {
-            let terms = terms.iter().map(|(negative, column)| {
-                format!("{} {}", if *negative { "-" } else { "+" }, column.quoted())
-            });
-            terms.collect::<Vec<_>>().join(" ")
-        };
         let rules = contract.controls.iter().filter(|control| {
             let mut columns = control.left.iter().chain(&control.right);
             columns.all(|(_, column)| has(column))
         });
-        let rules = rules.map(|control| {
-            let broken = format!("({}) <> ({})", sum(&control.left), sum(&control.right));
-            (control.name.clone(), broken)
-        });
+        let rules = rules.map(|control| (control.name.clone(), is_broken(control)));
         let column = |name: &str| {
             let field = &contract.fields[contract.field_index(name)?];
             has(&field.column).then(|| field.column.clone())
@@ -344,6 +340,19 @@ pub struct Figure {
     pub actual: String,
 }
 
+/// The condition of a row that breaks a rule. Every column is widened first: a sum in the columns' own types may
+/// overflow, and then the engine ends the statement.
+fn is_broken(control: &RowControl) -> String {
+    let sum = |terms: &[(bool, Identifier)]| {
+        let terms = terms.iter().map(|(negative, column)| {
+            let sign = if *negative { "-" } else { "+" };
+            format!("{sign} {}::{}", column.quoted(), control.width)
+        });
+        terms.collect::<Vec<_>>().join(" ")
+    };
+    format!("({}) <> ({})", sum(&control.left), sum(&control.right))
+}
+
 /// `units` of 10^-scale as text.
 fn decimal(units: i128, scale: u8) -> String {
     let sign = if units < 0 { "-" } else { "" };
@@ -362,117 +371,12 @@ fn rows_that_break(name: &str, rows: u64) -> Control {
     super::control(broken_by(name), 0, rows)
 }
 
-/// Amounts with more decimals than their currency has (ISO 4217): noted, not rejected.
-///
-/// Counted for every number of decimals, by currency: asking each row whether its currency is one of those
-/// with two decimals would compare it with some 150 codes.
-#[derive(Debug)]
-struct FinerAmounts {
-    currency: Identifier,
-    amounts: Vec<Amount>,
-    /// Numbers of decimals that some currency has and some amount may exceed.
-    units: Vec<u8>,
-    of_currency: HashMap<&'static str, u8>,
-}
-
-impl FinerAmounts {
-    /// `None` for a contract with several currencies or without one, or without amounts.
-    fn of(contract: &Contract) -> Option<Self> {
-        let mut currencies = contract
-            .fields
-            .iter()
-            .filter(|field| matches!(field.kind, FieldType::Currency { .. }));
-        let currency = currencies.next()?.column.clone();
-        if currencies.next().is_some() {
-            return None;
-        }
-        let amounts: Vec<Amount> = contract
-            .fields
-            .iter()
-            .filter_map(|field| match field.kind {
-                FieldType::Decimal {
-                    precision, scale, ..
-                } => Some(Amount {
-                    column: field.column.clone(),
-                    precision,
-                    scale,
-                }),
-                _ => None,
-            })
-            .collect();
-        let of_currency: HashMap<_, _> = iso_minor_units().collect();
-        let mut units: Vec<u8> = of_currency
-            .values()
-            .copied()
-            .filter(|units| amounts.iter().any(|amount| amount.scale > *units))
-            .collect();
-        units.sort_unstable();
-        units.dedup();
-        (!units.is_empty()).then_some(Self {
-            currency,
-            amounts,
-            units,
-            of_currency,
-        })
-    }
-
-    fn columns(&self) -> impl Iterator<Item = &Identifier> {
-        let amounts = self.amounts.iter().map(|amount| &amount.column);
-        std::iter::once(&self.currency).chain(amounts)
-    }
-
-    /// For each number of decimals: whether a row's amounts have more.
-    fn conditions(&self) -> impl Iterator<Item = String> {
-        self.units.iter().map(|units| {
-            let amounts = self.amounts.iter().filter(|amount| amount.scale > *units);
-            let finer = amounts.map(|amount| amount.is_finer_than(*units));
-            finer.collect::<Vec<_>>().join(" OR ")
-        })
-    }
-
-    /// The currencies that the condition at `index` counts for, as SQL literals.
-    fn codes(&self, index: usize) -> String {
-        let codes = self.of_currency.iter();
-        let codes = codes.filter(|(_, units)| **units == self.units[index]);
-        let codes: Vec<String> = codes.map(|(code, _)| ledger::quoted(code)).collect();
-        codes.join(", ")
-    }
-
-    /// Which of the conditions counts for `currency`.
-    fn condition_for(&self, currency: &str) -> Option<usize> {
-        let units = self.of_currency.get(currency)?;
-        self.units.binary_search(units).ok()
-    }
-}
-
-#[derive(Debug)]
-struct Amount {
-    column: Identifier,
-    precision: u8,
-    scale: u8,
-}
-
-impl Amount {
-    fn is_finer_than(&self, units: u8) -> String {
-        let column = self.column.quoted();
-        // A remainder is one division of integers; rounding widens both sides to 128 bits. Where no room is
-        // left for a digit before the point, though, DuckDB takes the remainder in floating point.
-        if self.precision == self.scale {
-            return format!("{column} <> round({column}, {units})");
-        }
-        format!(
-            "{column} % '1e-{units}'::DECIMAL({width},{units}) <> 0",
-            width = units + 1
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use duckdb::Connection;
 
-    use super::{MINOR_UNITS, decimal, totals};
-    use crate::contract::Contract;
+    use super::{MINOR_UNITS, RowChecks, decimal, totals};
+    use crate::contract::{Contract, Contracts};
 
     #[test]
     fn sums_are_written_as_their_columns_are() {
@@ -525,5 +429,132 @@ mod tests {
         let none = totals(&connection, &contract, 2).expect("totals");
         assert_eq!((none.rows, none.controls[0].passed), (0, true));
         assert_eq!(none.controls[1].actual, "0.0000");
+    }
+
+    /// What is counted of rows with these two numbers each, of columns `a` and `b`.
+    fn controls(kind: &str, sql: &str, rule: &str, rows: &[(&str, &str)]) -> Vec<String> {
+        let contract = Contract::parse(
+            "test",
+            &format!(
+                "name = \"t\"\nfields = [\n{{ name = \"a\", {kind} }},\n{{ name = \"b\", {kind} }},\n\
+                 {{ name = \"currency\", type = \"currency\" }}]\n[[controls]]\nrule = \"{rule}\""
+            ),
+        )
+        .expect("a contract");
+        let connection = Connection::open_in_memory().expect("a database");
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|(a, b)| format!("('{a}', '{b}', 'USD', 1)"))
+            .collect();
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE t(a {sql}, b {sql}, currency VARCHAR, file_id BIGINT); INSERT INTO t VALUES {}",
+                rows.join(", ")
+            ))
+            .expect("rows");
+        let found = totals(&connection, &contract, 1).expect(sql);
+        found.controls.into_iter().map(|of| of.actual).collect()
+    }
+
+    #[test]
+    fn no_value_of_a_column_is_too_large_for_a_rule() {
+        for (precision, scale) in [
+            (1, 0),
+            (4, 2),
+            (9, 9),
+            (17, 4),
+            (18, 0),
+            (18, 4),
+            (18, 18),
+            (19, 4),
+            (36, 4),
+            (37, 0),
+            (37, 37),
+        ] {
+            let digits = |count: u8| "9".repeat(usize::from(count));
+            let most = format!("{}.{}", digits(precision - scale), digits(scale));
+            let least = format!("-{most}");
+            let kind = format!("type = \"decimal\", precision = {precision}, scale = {scale}");
+            let found = controls(
+                &kind,
+                &format!("DECIMAL({precision},{scale})"),
+                "- a - b = a + b",
+                &[
+                    (&most, &most),
+                    (&least, &least),
+                    (&most, &least),
+                    ("0", "0"),
+                ],
+            );
+            assert_eq!(found[0], "2", "DECIMAL({precision},{scale})");
+        }
+        let (most, least) = (i64::MAX.to_string(), i64::MIN.to_string());
+        let rows = [
+            (&*most, &*most),
+            (&least, &least),
+            (&most, &least),
+            ("-1", "1"),
+        ];
+        let found = controls("type = \"integer\"", "BIGINT", "- a = b", &rows);
+        assert_eq!(found, ["3"]);
+    }
+
+    #[test]
+    fn no_value_of_a_column_is_too_large_for_the_question_whether_it_is_finer_than_its_currency() {
+        for (precision, scale) in [
+            (3_u8, 3_u8),
+            (4, 3),
+            (9, 9),
+            (18, 18),
+            (19, 19),
+            (28, 28),
+            (37, 37),
+            (38, 3),
+            (38, 37),
+            (38, 38),
+        ] {
+            let whole = usize::from(precision - scale);
+            let most = format!("{}.{}", "9".repeat(whole), "9".repeat(usize::from(scale)));
+            let least = format!("-{most}");
+            let exact = format!("{}.99", "9".repeat(whole));
+            let kind = format!("type = \"decimal\", precision = {precision}, scale = {scale}");
+            let found = controls(
+                &kind,
+                &format!("DECIMAL({precision},{scale})"),
+                "a = b",
+                &[
+                    (&most, "0"),
+                    ("0", &least),
+                    (&exact, &exact),
+                    ("0", "-0.01"),
+                    ("0.001", "0.001"),
+                ],
+            );
+            assert_eq!(found[..2], ["3", "3"], "DECIMAL({precision},{scale})");
+        }
+    }
+
+    #[test]
+    fn rows_that_are_stated_can_be_as_many_as_a_cell_says() {
+        let contracts = Contracts::load(None).expect("the shipped contracts");
+        let bill = contracts.get("account_negative_bill").expect("a contract");
+        let line = contracts.child_of("account_negative_bill");
+        let checks = RowChecks::on(bill, line.map(AsRef::as_ref), |_| true);
+        let connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch(
+                "CREATE TABLE account_negative_bill(total BIGINT, negative_url VARCHAR, file_id BIGINT, batch_no VARCHAR);
+                 INSERT INTO account_negative_bill SELECT 9223372036854775807, 'u', 1, 'B' FROM range(3)",
+            )
+            .expect("rows");
+        let sql = checks.by_file(&bill.name, "true");
+        let counted: String = connection
+            .query_row(
+                &format!("SELECT rows_stated::VARCHAR FROM ({sql})"),
+                [],
+                |row| row.get(0),
+            )
+            .expect("counted");
+        assert_eq!(counted, "27670116110564327421");
     }
 }

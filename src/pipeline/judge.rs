@@ -1,18 +1,21 @@
 //! Whether what was inserted may stay: totals, limits, controls, and what stands under the number already.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
-    Batch, BatchContent,
+    Batch,
     identify::Identified,
     insert::{Insert, Inserted},
 };
 use crate::{
     archive::content_hash,
-    contract::{Contract, FieldType},
     error::{Error, ExitStatus, FailedState, Result, Scope},
     ledger::{Control, Difference, FileEntry},
-    load::{HOOK_TOTAL, LINE_TOTAL, Totals, accounted, control},
+    load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
+    reader::Asides,
 };
 
 /// How a batch was judged.
@@ -75,6 +78,8 @@ pub(super) struct Judged {
     /// Its own rows, then those of the files that they name.
     pub(super) parts: Vec<Inserted>,
     pub(super) controls: Vec<Control>,
+    /// What is worth knowing beside what the batch itself came with.
+    pub(super) notes: Vec<String>,
     pub(super) rows_expected: Option<u64>,
     /// Against the revision that is loaded, if one is.
     pub(super) difference: Option<Difference>,
@@ -126,6 +131,7 @@ impl Insert<'_> {
             judged: Judged {
                 parts: Vec::new(),
                 controls: Vec::new(),
+                notes: Vec::new(),
                 rows_expected: self.batch.total,
                 difference: None,
             },
@@ -139,6 +145,8 @@ impl Judging<'_> {
     fn verdict(&mut self, own: Inserted) -> Result<Verdict> {
         if let Some(total) = self.batch.total {
             let read = own.sum(|file| file.rows_read);
+            let total = own.asides.rows_of(total, read);
+            self.judged.rows_expected = Some(total);
             self.judged.controls.push(control(HOOK_TOTAL, total, read));
             if read != total {
                 self.judged.parts.push(own);
@@ -179,6 +187,8 @@ impl Judging<'_> {
                 self.check_totals(&part, totals)?
             }
         };
+        let is_own = self.judged.parts.is_empty();
+        self.judged.notes.extend(equal_files(&part, is_own));
         self.judged.parts.push(part);
         Ok(failure)
     }
@@ -221,9 +231,15 @@ impl Judging<'_> {
         let stated: Vec<(&FileEntry, u64)> = lines
             .files
             .iter()
-            .filter_map(|file| Some((&file.entry, file.expected_rows?)))
+            .filter_map(|file| {
+                let read = file.entry.rows_read;
+                Some((&file.entry, file.asides.rows_of(file.expected_rows?, read)))
+            })
             .collect();
-        let expected: u64 = stated.iter().map(|(_, expected)| expected).sum();
+        // A cell may state any number.
+        let sum = |rows: &mut dyn Iterator<Item = u64>| rows.fold(0, u64::saturating_add);
+        let counted = sum(&mut lines.files.iter().filter_map(|file| file.expected_rows));
+        let expected = sum(&mut stated.iter().map(|(_, expected)| *expected));
         let actual: u64 = stated.iter().map(|(file, _)| file.rows_read).sum();
         let wrong: Vec<_> = stated
             .iter()
@@ -234,7 +250,11 @@ impl Judging<'_> {
             control.passed = wrong.is_empty();
             self.judged.controls.push(control);
         }
-        self.judged.rows_expected = self.judged.rows_expected.map(|rows| rows + expected);
+        self.note(LINES_PASSED_OVER, counted.saturating_sub(expected));
+        self.judged.rows_expected = self
+            .judged
+            .rows_expected
+            .map(|rows| rows.saturating_add(expected));
         let (first, expected) = wrong.first()?;
         Some(Failure::failed(
             format!(
@@ -258,6 +278,10 @@ impl Judging<'_> {
             .map(String::as_str)
             .collect();
         let absent = Vec::from_iter(absent);
+        let mut asides = Asides::default();
+        for part in parts {
+            asides += part.asides;
+        }
         let figure = |count: u64| (count > 0).then(|| count.to_string());
         let figures = [
             (
@@ -286,6 +310,19 @@ impl Judging<'_> {
             })
         });
         self.judged.controls.extend(noted);
+        for (name, count) in asides.figures() {
+            self.note(name, count);
+        }
+    }
+
+    fn note(&mut self, name: &str, count: u64) {
+        let controls = &mut self.judged.controls;
+        controls.extend((count > 0).then(|| Control {
+            name: name.into(),
+            expected: None,
+            actual: count.to_string(),
+            passed: true,
+        }));
     }
 
     /// Whether it is news, and may take the place of what is loaded.
@@ -321,22 +358,48 @@ impl Judging<'_> {
             difference.changed += more.changed;
         }
         self.judged.difference = Some(difference);
-        // Rows that name files by signed URLs differ in their bytes at every announcement, and a list has none.
-        let is_known_by_rows = names_files(&identified.contract)
-            || matches!(self.batch.content, BatchContent::Rows(_));
+        // Whatever the bytes: rows that name files by signed URLs differ in them at every announcement, a list has
+        // none, and columns may stand in another order.
         let is_the_same = difference == Difference::default()
             && self.judged.sum(|file| file.rows_rejected) == 0
             && loaded.rows_rejected == 0;
-        Ok(match is_known_by_rows && is_the_same {
+        Ok(match is_the_same {
             true => Verdict::Unchanged,
             false => Verdict::Load,
         })
     }
 }
 
-fn names_files(contract: &Contract) -> bool {
-    let mut kinds = contract.fields.iter().map(|field| &field.kind);
-    kinds.any(|kind| *kind == FieldType::Url)
+/// Names files that have the content of another under another name. Each counts: whether one is a copy, only `total`
+/// and the key can tell. Those without rows add nothing.
+fn equal_files(part: &Inserted, is_own: bool) -> Vec<String> {
+    const MOST: usize = 5;
+    let mut first: HashMap<&str, &str> = HashMap::new();
+    let files = part.files.iter().map(|file| &file.entry);
+    let equal: Vec<(&str, &str)> = files
+        .filter(|file| file.rows_read > 0)
+        .filter_map(|file| {
+            let other = first.insert(file.known_by()?, &file.url)?;
+            Some((file.url.as_str(), other))
+        })
+        .collect();
+    if equal.is_empty() {
+        return Vec::new();
+    }
+    if !is_own {
+        return vec![format!(
+            "{} of the files that rows name have the content of another one; each counts for its row",
+            equal.len()
+        )];
+    }
+    let said = equal.iter().take(MOST);
+    let mut notes: Vec<String> = said
+        .map(|(url, other)| format!("{url} has the same content as {other}; both count"))
+        .collect();
+    if let Some(more @ 1..) = equal.len().checked_sub(MOST) {
+        notes.push(format!("{more} more parts have the content of another"));
+    }
+    notes
 }
 
 fn too_many_rejected(part: &Inserted) -> Option<Failure> {

@@ -43,7 +43,9 @@ impl<'r> Record<'r> {
         };
         let difference = judged.and_then(|judged| judged.difference);
         let why = failure.map(|failure| failure.message.clone());
-        let notes: Vec<String> = why.into_iter().chain(batch.notes.iter().cloned()).collect();
+        let found = judged.into_iter().flat_map(|judged| &judged.notes);
+        let notes = batch.notes.iter().chain(found).cloned();
+        let notes: Vec<String> = why.into_iter().chain(notes).collect();
         let announced_at = batch.announced_at.and_then(|at| at.checked_mul(1000));
         let entry = BatchEntry {
             dataset: dataset.to_owned(),
@@ -161,7 +163,7 @@ impl Pipeline<'_> {
         transaction: BatchTransaction<'_>,
         batch: &Batch,
         identified: &Identified,
-        judged: Judged,
+        mut judged: Judged,
     ) -> Result<Settled> {
         let Identified {
             contract,
@@ -177,9 +179,14 @@ impl Pipeline<'_> {
         let batch_no = batch.batch_no.as_str();
         let connection = transaction.connection();
         if standing.loaded().is_some() {
-            for contract in identified.contracts() {
-                transaction.delete_before(contract, batch_no, *first_file)?;
-            }
+            let removed = transaction.delete_revision(dataset, batch_no, *first_file)?;
+            // With tables that no contract of the batch declares any more nothing was compared.
+            let undeclared = removed
+                .into_iter()
+                .filter(|(table, _)| identified.contracts().all(|of| of.name.as_str() != table))
+                .map(|(_, rows)| rows);
+            let difference = judged.difference.get_or_insert_default();
+            difference.removed += undeclared.sum::<u64>();
             ledger::supersede(connection, dataset, batch_no)?;
         }
         if standing.attempt().is_some() {

@@ -78,6 +78,7 @@ async fn numbers_globs_ranges_lists_datasets_and_times_select() {
     };
     let check = |number: &str, revision: u32| format!("{number} r{revision} check: it is loaded");
     let load = |number: &str, revision: u32| format!("{number} r{revision} load from the archive");
+    let all = named(&["*"]).1;
     let before = digest(&workspace);
     for (arguments, expected) in [
         (&["B4"][..], vec![check("B4", 1)]),
@@ -86,6 +87,7 @@ async fn numbers_globs_ranges_lists_datasets_and_times_select() {
             &["B1..B2"],
             vec![check("B1", 2), check("B2", 1), load("B2", 2)],
         ),
+        (&["B..B"], all.clone()),
         (
             &["--from-file", "list.txt"],
             vec![check("B4", 1), load("B5", 1)],

@@ -21,7 +21,7 @@ macro_rules! encode {
     }};
 }
 
-pub(super) async fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) async fn gzip(bytes: &[u8]) -> Vec<u8> {
     encode!(GzipEncoder, bytes)
 }
 

@@ -1,7 +1,7 @@
 //! What a download does when the network or the server misbehaves: the right bytes, or an error that says
 //! what happened; never a cut file that looks whole.
 
-mod content;
+pub(crate) mod content;
 mod guard;
 mod limits;
 

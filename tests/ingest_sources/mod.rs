@@ -1,5 +1,7 @@
 //! Where `ingest` takes announcements and files from, other than a file of the story's folder.
 
+mod folders;
+
 use std::{
     io::Write as _,
     path::Path,

@@ -43,6 +43,38 @@ async fn a_second_delivery_is_stored_once_also_after_a_restart_and_after_it_was_
     assert!(metrics.contains("{outcome=\"duplicate\"} 1"), "{metrics}");
 }
 
+/// What can't be read here stands for a file that is not ours to read: root may read any.
+#[test]
+fn an_announcement_that_can_not_be_read_stays_and_the_others_are_loaded() {
+    let workspace = unsigned();
+    receive(&workspace, &[inline("B1", 1), inline("B2", 2)]);
+    let inbox = workspace.data().join("inbox");
+    let (link, folder) = (inbox.join("0-link.json"), inbox.join("1-folder.json"));
+    std::os::unix::fs::symlink("nowhere", &link).expect("a link");
+    std::fs::create_dir(&folder).expect("a folder");
+    let dry = workspace.run(&["run", "--dry-run"]);
+    assert!(dry.stdout.contains("0-link.json"), "{}", dry.stdout);
+    for outcome in [vec!["B1 loaded".to_owned(), "B2 loaded".to_owned()], vec![]] {
+        let ran = workspace.run(&RUN);
+        assert_eq!((ran.exit, outcomes(&ran)), (Some(2), outcome));
+        for name in ["0-link.json", "1-folder.json"] {
+            assert!(ran.stdout.contains(name), "{}", ran.stdout);
+        }
+    }
+    assert!(link.is_symlink() && folder.is_dir());
+    let status = workspace.run(&["status"]);
+    for name in ["0-link.json", "1-folder.json"] {
+        let said = format!("{name} can't be read");
+        assert!(status.stdout.contains(&said), "{}", status.stdout);
+    }
+    let backfill = workspace.run(&["backfill", "B1", "--refetch", "--dry-run"]);
+    assert!(
+        backfill.stderr.contains("0-link.json"),
+        "{}",
+        backfill.stderr
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_whose_file_was_gone_may_come_again_word_for_word() {
     let server = Server::start(|request| match request.number {

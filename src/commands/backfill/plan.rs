@@ -297,10 +297,17 @@ impl Planner<'_> {
     }
 
     /// What the inbox holds, put together. What can't be understood is `run`'s business.
-    fn stored_announcements(&self) -> Result<Vec<hook::Batch>> {
+    fn stored_announcements(&mut self) -> Result<Vec<hook::Batch>> {
         let mut announcements = Vec::new();
         for path in Inbox::new(&self.context.config.data_dir).received()? {
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let error = Error::io("read the announcement", &path)(error);
+                    self.plan.errors.push(error);
+                    continue;
+                }
+            };
             let name = path
                 .file_name()
                 .unwrap_or_default()
