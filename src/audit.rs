@@ -160,13 +160,12 @@ pub fn audit(
         load::read_all(&connection)?;
     }
     let archive = archive.then(|| Archive::new(&config.data_dir));
-    let (wrong, archived) = audit.content(archive.as_ref(), config.archive.keep_current, watch)?;
+    let of_archive = audit.content(archive.as_ref(), config.archive.keep_current, watch)?;
     let mut audited = audit.audited;
     audited.findings.sort_by(|a, b| {
         (&a.dataset, &a.batch_no, a.revision).cmp(&(&b.dataset, &b.batch_no, b.revision))
     });
-    audited.findings.extend(wrong);
-    audited.archive = archived;
+    audited.findings.extend(of_archive);
     // The engine first: what has spilled is in the folder.
     drop(connection);
     Ok(Some(audited))

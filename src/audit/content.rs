@@ -46,13 +46,13 @@ struct Line {
 }
 
 impl Audit<'_> {
-    /// Compares what was delivered with `archive`, if it is to be read. Returns what differs there, and figures.
+    /// Compares what was delivered with `archive`, if it is to be read. Returns what differs there.
     pub(super) fn content(
         &mut self,
         archive: Option<&Archive>,
         keep_current: bool,
         watch: &mut dyn Watch,
-    ) -> Result<(Vec<Finding>, Option<(Verified, Kept)>)> {
+    ) -> Result<Vec<Finding>> {
         watch.step("comparing what was delivered");
         let path = if archive.is_some() {
             "f.archive_path"
@@ -89,8 +89,8 @@ impl Audit<'_> {
         }
         content.end_batch(None)?;
         self.audited.findings.extend(content.ledger);
-        let archived = archive.map(|_| (content.verified, content.kept));
-        Ok((content.archive, archived))
+        self.audited.archive = archive.map(|_| (content.verified, content.kept));
+        Ok(content.archive)
     }
 
     fn lines(&self, first: u64) -> Result<Vec<Line>> {
