@@ -7,6 +7,7 @@
 mod delivery;
 mod upkeep;
 mod verify;
+mod withdrawn;
 mod writer;
 
 use std::{
@@ -23,6 +24,7 @@ pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     upkeep::{Loaded, Removed, Retention},
     verify::{Finding, Verified},
+    withdrawn::{Withdrawn, WithdrawnRevision},
     writer::ArchiveWriter,
 };
 use crate::{
@@ -30,6 +32,38 @@ use crate::{
     durable::{self, INCOMING, create_private, half_written, sync_folder},
     error::{Error, Result},
 };
+
+/// What is written down of a revision, as far as its place in the batch's history goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedRevision {
+    /// Its number.
+    pub revision: i32,
+    /// Whether its rows went into the table.
+    pub is_loaded: bool,
+    /// When its content was accepted, in epoch microseconds; `None`: nobody can read it.
+    pub accepted_at: Option<i64>,
+    /// The newest announcement accepted while it stood, in epoch microseconds, if that came later.
+    pub watermark: Option<i64>,
+    /// What its content is known by.
+    pub known_by: Option<String>,
+}
+
+/// A kept file: its archive, and its path as documents name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Whose.
+    pub archive: Archive,
+    /// Below the archive's data directory.
+    pub path: String,
+}
+
+impl KeptFile {
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> PathBuf {
+        self.archive.data_dir.join(&self.path)
+    }
+}
 
 /// The archive below `data_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +122,25 @@ impl Archive {
     }
 
     /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier
-    /// attempt at the same revision has left.
+    /// attempt at the same revision has left. What was loaded under another content is never written over.
     ///
     /// # Errors
-    /// [`Error::Io`] when it can't be written.
+    /// [`Error::Io`] when it can't be written; [`Error::Internal`] when it is another content's.
     pub fn record(&self, delivery: &Delivery) -> Result<()> {
+        let there = self.revisions(&delivery.dataset, &delivery.batch_no)?;
+        let is_other = |there: &ArchivedRevision| {
+            there.revision == delivery.revision
+                && there.is_loaded
+                && there.known_by.as_ref() != Some(&delivery.known_by())
+        };
+        if there.iter().any(is_other) {
+            return Err(Error::Internal(format!(
+                "{} of {} {} would be written over",
+                delivery.file_name(),
+                delivery.dataset,
+                delivery.batch_no
+            )));
+        }
         let folder = self
             .folder
             .join(&delivery.dataset)
@@ -130,11 +178,55 @@ impl Archive {
         write().map_err(Error::io("write down what was delivered in", &path))
     }
 
-    /// Whether what was delivered for a revision is written down, and can be read.
-    #[must_use]
-    pub fn has_record(&self, dataset: &str, batch_no: &BatchNo, revision: i32) -> bool {
-        let deliveries = self.deliveries(dataset, batch_no);
-        deliveries.is_ok_and(|of_batch| of_batch.iter().any(|one| one.revision == revision))
+    /// The revisions of a batch that are written down, by their numbers. One whose document can't be read, or is of
+    /// a newer release, counts as loaded: its number is taken.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read.
+    pub fn revisions(&self, dataset: &str, batch_no: &BatchNo) -> Result<Vec<ArchivedRevision>> {
+        let folder = self.folder.join(dataset).join(batch_no.as_str());
+        let mut revisions = Vec::new();
+        for path in revision_files(&folder)? {
+            let number = path.file_stem().and_then(|stem| {
+                let number = stem.to_str()?.strip_prefix("revision-")?;
+                number.parse::<i32>().ok()
+            });
+            let Some(revision) = number else { continue };
+            let delivery = read_delivery(&path).ok();
+            revisions.push(ArchivedRevision {
+                revision,
+                is_loaded: delivery
+                    .as_ref()
+                    .is_none_or(|delivery| delivery.outcome == DeliveryOutcome::Loaded),
+                accepted_at: delivery.as_ref().map(Delivery::accepted_at),
+                watermark: delivery.as_ref().and_then(|delivery| delivery.watermark_us),
+                known_by: delivery.as_ref().map(Delivery::known_by),
+            });
+        }
+        revisions.sort_by_key(|revision| revision.revision);
+        Ok(revisions)
+    }
+
+    /// Takes note of an announcement that was accepted and has changed nothing of what stands.
+    ///
+    /// # Errors
+    /// As [`Self::record`] and [`Self::deliveries`].
+    pub fn advance(
+        &self,
+        dataset: &str,
+        batch_no: &BatchNo,
+        revision: i32,
+        watermark: i64,
+    ) -> Result<()> {
+        let deliveries = self.deliveries(dataset, batch_no)?;
+        let found = deliveries.into_iter().find(|of| of.revision == revision);
+        match found {
+            Some(mut delivery) if delivery.watermark_us < Some(watermark) => {
+                delivery.watermark_us = Some(watermark);
+                self.record(&delivery)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The batches of which something is kept, by dataset and number.
@@ -176,9 +268,7 @@ impl Archive {
         let folder = self.folder.join(dataset).join(batch_no.as_str());
         let mut deliveries = Vec::new();
         for path in revision_files(&folder)? {
-            let text = fs::read(&path).map_err(Error::io("read", &path))?;
-            let delivery: Delivery = serde_json::from_slice(&text)
-                .map_err(|error| damaged(&path, &format!("not as redledger wrote it ({error})")))?;
+            let delivery = read_delivery(&path)?;
             if delivery.dataset != dataset || delivery.batch_no != *batch_no {
                 return Err(damaged(&path, "it is about another batch"));
             }
@@ -292,6 +382,13 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         .collect();
     found.sort();
     Ok(found)
+}
+
+/// A revision's document.
+fn read_delivery(path: &Path) -> Result<Delivery> {
+    let text = fs::read(path).map_err(Error::io("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| damaged(path, &format!("not as redledger wrote it ({error})")))
 }
 
 /// The documents of a batch's revisions.

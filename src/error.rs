@@ -239,13 +239,19 @@ pub enum Error {
         #[source]
         source: Box<duckdb::Error>,
     },
-    /// Another process holds the lock.
+    /// Another process holds the lock, or has the warehouse open.
     #[error("{} is held by {holder}", path.display())]
     Locked {
-        /// The lock file.
+        /// The lock file, or the warehouse.
         path: PathBuf,
-        /// Who holds it, as it wrote itself down.
+        /// Who holds it, as it wrote itself down or as the system knows it.
         holder: String,
+    },
+    /// The warehouse is not the one any more that a run has begun with.
+    #[error("{} was changed by somebody else while this command was at work; nothing was published", path.display())]
+    Changed {
+        /// The warehouse.
+        path: PathBuf,
     },
     /// The file system can't lock.
     #[error("lock {}: this file system has no locks", path.display())]
@@ -267,15 +273,86 @@ pub enum Error {
     Internal(String),
 }
 
-/// Whether the engine has met bytes that are not what it wrote.
-fn is_damage(error: &duckdb::Error) -> bool {
-    let text = error.to_string();
-    text.contains("Corrupt database file") || text.contains("Could not read enough bytes")
+/// For what should never happen.
+const REPORT: &str = "please report this with the command and its output";
+/// For a file that somebody else has.
+const WAIT: &str = "try again when it has ended (commands that load wait for each other for --lock-wait); clients should open the warehouse to read only";
+
+/// What the engine's errors are about. It tells by text alone, and this is the only place that reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineFault {
+    /// More memory than `[load] memory_limit` allows, or no room to spill to.
+    OutOfMemory,
+    /// The disk is full.
+    FullDisk,
+    /// Bytes that are not what it wrote.
+    Damage,
+    /// The operating system refused to read or write.
+    Io,
+    /// Another process has the file open to write.
+    Locked,
+    /// A newer DuckDB made the file.
+    Newer,
+    /// The engine itself is broken: nothing that it does from now on can be trusted.
+    Broken,
+    /// The statement: a value that it can't compute with, for instance.
+    Statement,
 }
 
-/// Whether the engine could not write for want of room; it hands on what the system says, as text.
-fn is_full_disk(error: &duckdb::Error) -> bool {
-    error.to_string().contains("No space left on device")
+impl EngineFault {
+    /// What this error is about.
+    #[must_use]
+    pub fn of(error: &duckdb::Error) -> Self {
+        let text = error.to_string();
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if says(&["No space left on device"]) {
+            Self::FullDisk
+        } else if says(&["Corrupt database file", "Could not read enough bytes"]) {
+            Self::Damage
+        } else if says(&["Could not set lock"]) {
+            Self::Locked
+        } else if says(&["newer version"]) {
+            Self::Newer
+        } else if says(&["Out of Memory Error"]) {
+            Self::OutOfMemory
+        } else if says(&[
+            "FATAL Error",
+            "INTERNAL Error",
+            "database has been invalidated",
+        ]) {
+            Self::Broken
+        } else if says(&[
+            "IO Error",
+            "Failed to commit",
+            "Failed to create checkpoint",
+        ]) {
+            Self::Io
+        } else {
+            Self::Statement
+        }
+    }
+}
+
+/// What an error keeps from being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One batch, or one source of announcements: all others may well be loaded.
+    Batch,
+    /// Everything that this command still has to do.
+    Run,
+}
+
+/// What one error means: for the batch that it is about, for the run, for whoever called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy<'e> {
+    /// What it keeps from being done.
+    pub scope: Scope,
+    /// The ledger's word for a batch that it is about.
+    pub state: FailedState,
+    /// What the process returns.
+    pub exit: ExitStatus,
+    /// What the operator can do, where there is something.
+    pub hint: Option<&'e str>,
 }
 
 impl Error {
@@ -305,67 +382,112 @@ impl Error {
         }
     }
 
-    /// How a process that ends with this error exits.
+    /// What it means, judged once and for everybody.
     #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
+    pub fn policy(&self) -> Policy<'_> {
+        let batch = |exit, hint| Policy {
+            scope: Scope::Batch,
+            state: FailedState::Failed,
+            exit,
+            hint,
+        };
+        let run = |exit, hint| Policy {
+            scope: Scope::Run,
+            ..batch(exit, hint)
+        };
         match self {
-            Self::Fetch(error) => error.kind.policy().exit,
-            Self::File { .. } => ExitStatus::Attention,
-            Self::Locked { .. } | Self::Stopped { .. } => ExitStatus::Incomplete,
-            Self::Usage { .. }
-            | Self::Settings { .. }
-            | Self::Announcement { .. }
-            | Self::Io { .. }
-            | Self::NoSpace { .. }
-            | Self::NoLocks { .. }
-            | Self::Warehouse { .. }
-            | Self::Database { .. }
-            | Self::Internal(_) => ExitStatus::Fault,
+            Self::Fetch(error) => {
+                let policy = error.kind.policy();
+                Policy {
+                    state: policy.state,
+                    ..batch(policy.exit, Some(policy.hint))
+                }
+            }
+            Self::File { hint, .. } => batch(ExitStatus::Attention, hint.as_deref()),
+            Self::Usage { hint, .. }
+            | Self::Settings { hint, .. }
+            | Self::Announcement { hint, .. } => batch(ExitStatus::Fault, hint.as_deref()),
+            // A broken invariant of one batch says nothing about the next.
+            Self::Internal(_) => batch(ExitStatus::Fault, Some(REPORT)),
+            Self::Database { source, .. } => match EngineFault::of(source) {
+                EngineFault::OutOfMemory => batch(
+                    ExitStatus::Fault,
+                    Some(
+                        "raise [load] memory_limit, or lower [load] threads; the next run tries again",
+                    ),
+                ),
+                EngineFault::Statement => batch(
+                    ExitStatus::Attention,
+                    Some(
+                        "nothing of the batch is loaded, and others are not affected; please report this with the message",
+                    ),
+                ),
+                EngineFault::FullDisk => run(
+                    ExitStatus::Fault,
+                    Some(
+                        "make room there (a run needs once the size of the warehouse and what it adds), then run \
+                         again; a warehouse that is replaced, as by default, is as it was",
+                    ),
+                ),
+                EngineFault::Damage => run(
+                    ExitStatus::Fault,
+                    Some(
+                        "the file is damaged: see `redledger rollback`, or restore it from a copy",
+                    ),
+                ),
+                EngineFault::Locked => run(ExitStatus::Incomplete, Some(WAIT)),
+                EngineFault::Io | EngineFault::Newer => run(ExitStatus::Fault, None),
+                EngineFault::Broken => run(ExitStatus::Fault, Some(REPORT)),
+            },
+            Self::Warehouse { hint, .. } => run(ExitStatus::Fault, hint.as_deref()),
+            Self::Locked { .. } => run(ExitStatus::Incomplete, Some(WAIT)),
+            Self::Changed { .. } => run(
+                ExitStatus::Incomplete,
+                Some(
+                    "run again: it goes on from what is there now; clients should open the warehouse to read only",
+                ),
+            ),
+            Self::Stopped { .. } => run(
+                ExitStatus::Incomplete,
+                Some("run again: what was not loaded is loaded then"),
+            ),
+            Self::NoLocks { .. } => run(
+                ExitStatus::Fault,
+                Some(
+                    "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",
+                ),
+            ),
+            Self::NoSpace { .. } => run(
+                ExitStatus::Fault,
+                Some(
+                    "make room there (a run needs once the size of the warehouse, and keep_previous as much), then run again",
+                ),
+            ),
+            Self::Io { source, .. } => run(
+                ExitStatus::Fault,
+                (source.kind() == std::io::ErrorKind::StorageFull).then_some(
+                    "make room there, then run again; the published warehouse is as it was",
+                ),
+            ),
         }
     }
 
-    /// Whether other batches may well be loaded all the same: it is about one announcement or file.
+    /// How a process that ends with this error exits.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        self.policy().exit
+    }
+
+    /// Whether other batches may well be loaded all the same.
     #[must_use]
     pub fn concerns_one_batch(&self) -> bool {
-        matches!(
-            self,
-            Self::Usage { .. } | Self::Announcement { .. } | Self::File { .. } | Self::Fetch(_)
-        )
+        self.policy().scope == Scope::Batch
     }
 
     /// What the operator can do about it, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::Fetch(error) => Some(error.kind.policy().hint),
-            Self::Usage { hint, .. }
-            | Self::Settings { hint, .. }
-            | Self::Announcement { hint, .. }
-            | Self::File { hint, .. }
-            | Self::Warehouse { hint, .. } => hint.as_deref(),
-            Self::Locked { .. } => Some(
-                "try again when it has ended (commands that load wait for --lock-wait); clients should open the warehouse to read only",
-            ),
-            Self::NoLocks { .. } => Some(
-                "two runs would not notice each other, and DuckDB can't write there: mount it with locks, or move data_dir",
-            ),
-            Self::Stopped { .. } => Some("run again: what was not loaded is loaded then"),
-            Self::Internal(_) => Some("please report this with the command and its output"),
-            Self::NoSpace { .. } => Some(
-                "make room there (a run needs once the size of the warehouse, and keep_previous as much), then run again",
-            ),
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("make room there, then run again; the published warehouse is as it was")
-            }
-            Self::Database { source, .. } if is_damage(source) => {
-                Some("the file is damaged: see `redledger rollback`, or restore it from a copy")
-            }
-            Self::Database { source, .. } if is_full_disk(source) => Some(
-                "make room there (a run needs once the size of the warehouse and what it adds), then run again; a \
-                 warehouse that is replaced, as by default, is as it was",
-            ),
-            Self::Io { .. } | Self::Database { .. } => None,
-        }
+        self.policy().hint
     }
 
     /// The message and its causes, each said once, joined by `: `.

@@ -35,11 +35,24 @@ pub struct Announcement {
     pub id: Option<String>,
     /// The envelope's `createTime`, in epoch milliseconds.
     pub announced_at: Option<i64>,
+    /// When it was received, in epoch microseconds; whoever has read it knows.
+    pub received_at: Option<i64>,
     /// The hook itself.
     pub hook: BatchHook,
     /// How many keys of the hook and its envelope are not known and were ignored. An envelope around
     /// several hooks counts with the first of them.
     pub unknown_keys: u64,
+}
+
+impl Announcement {
+    /// When it was made, but never later than it was received; in epoch microseconds.
+    fn order(&self) -> Option<i64> {
+        let announced = self.announced_at.map(|at| at.saturating_mul(1000));
+        match (announced, self.received_at) {
+            (Some(announced), Some(received)) => Some(announced.min(received)),
+            (announced, received) => announced.or(received),
+        }
+    }
 }
 
 /// The Batch Hook: a batch's number, and its rows or where they are.

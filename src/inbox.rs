@@ -10,6 +10,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -19,6 +20,15 @@ use crate::{
     durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
 };
+
+/// How the inbox is laid out: the newest format that this program knows.
+const FORMAT: u32 = 1;
+/// The file that says in which format it is; where there is none, it is 1.
+const FORMAT_FILE: &str = "format";
+/// No receiver has stamped anything before 2020-01-01: a lower number is a name that somebody has given by hand.
+const FIRST_STAMP: i64 = 1_577_836_800_000_000;
+/// Digits of the time that a file's name begins with.
+const STAMP: usize = 20;
 
 /// The inbox below `data_dir`.
 #[derive(Debug)]
@@ -64,6 +74,8 @@ impl Inbox {
     /// The operating system's, a full disk for instance: then nothing is stored.
     pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
         create_private(&self.folder)?;
+        self.check_format()
+            .map_err(|error| io::Error::other(error.chain()))?;
         let hash = hash_of(body);
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +95,7 @@ impl Inbox {
         let mut file = incoming(&self.folder)?;
         file.write_all(body)?;
         file.as_file().sync_all()?;
-        let name = format!("{received_at:020}-{hash}.json");
+        let name = format!("{received_at:0STAMP$}-{hash}.json");
         file.persist(self.folder.join(&name))
             .map_err(|error| error.error)?;
         sync_folder(&self.folder)?;
@@ -93,11 +105,47 @@ impl Inbox {
         Ok(Stored::New)
     }
 
+    /// When an announcement was received, in epoch microseconds: its name says so, else its file's time does.
+    #[must_use]
+    pub fn received_at(path: &Path) -> Option<i64> {
+        let name = path.file_name()?.to_str()?;
+        let stamp = name.split_once('-').map(|(stamp, _)| stamp);
+        let stamped = stamp
+            .filter(|stamp| stamp.len() == STAMP && stamp.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|stamp| stamp.parse().ok())
+            .filter(|stamped| *stamped >= FIRST_STAMP);
+        stamped.or_else(|| {
+            let modified = fs::metadata(path).and_then(|of| of.modified()).ok()?;
+            let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_micros()).ok()
+        })
+    }
+
+    /// That this program knows how the inbox is laid out.
+    fn check_format(&self) -> Result<()> {
+        let path = self.folder.join(FORMAT_FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(Error::io("read", &path))?,
+        };
+        match text.trim().parse::<u32>() {
+            Ok(1..=FORMAT) => Ok(()),
+            _ => Err(Error::Settings {
+                place: path.display().to_string(),
+                message: format!(
+                    "the inbox has another format than {FORMAT}, the newest that this redledger knows; it was left untouched"
+                ),
+                hint: Some("use the redledger that wrote it, or a newer one".into()),
+            }),
+        }
+    }
+
     /// What is waiting, in the order of arrival.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder can't be read.
+    /// [`Error::Io`] when the folder can't be read; [`Error::Settings`] when a newer release has laid it out.
     pub fn waiting(&self) -> Result<Vec<PathBuf>> {
+        self.check_format()?;
         let mut paths = files(&self.folder).map_err(Error::io("read the inbox", &self.folder))?;
         paths.retain(|path| is_announcement(path));
         paths.sort();

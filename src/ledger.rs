@@ -1,24 +1,27 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
 mod books;
+mod known;
 mod queries;
 mod tables;
+mod upgrade;
 
 use std::collections::HashMap;
 
 use duckdb::{
-    Connection, OptionalExt as _, params,
+    Connection, params,
     types::{TimeUnit, Value},
 };
 
 pub use self::{
     books::{Books, FileFigures, KeptRejections, books, loaded_files},
+    known::{Attempt, Known, LoadedRevision, advance, datasets_of, known},
     queries::{
-        BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter, RejectionRecord,
-        batches, controls, files, last_run, loaded_batches, newest_loaded, open_reading,
-        rejections, rejections_by_code, revisions, rows_rejected,
+        AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
+        RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
+        newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
     },
-    tables::create,
+    upgrade::{Condition, check, condition, prepare},
 };
 use crate::{
     error::{Error, Result},
@@ -94,8 +97,12 @@ pub struct BatchEntry {
     pub bytes: u64,
     /// SHA-256 of the content, when it was read to its end.
     pub content_hash: Option<String>,
-    /// Epoch microseconds.
+    /// When it says that it was announced, in epoch microseconds.
     pub announced_at: Option<i64>,
+    /// When it was accepted, in epoch microseconds; `None` in a ledger of an earlier release.
+    pub accepted_at: Option<i64>,
+    /// The newest announcement accepted while it stood, in epoch microseconds.
+    pub watermark: Option<i64>,
     /// The run.
     pub run_id: String,
     /// For people.
@@ -145,6 +152,20 @@ pub struct FileEntry {
     pub archive_path: Option<String>,
     /// Epoch microseconds.
     pub fetched_at: i64,
+    /// How many of its rejected rows the ledger keeps; `None` where an earlier release wrote this.
+    pub rejections_kept: Option<u64>,
+    /// SHA-256 of what its URL's query says beside a signature.
+    pub query_hash: Option<String>,
+    /// What an inline list is known by; `None` for a file, which is known by its bytes.
+    pub identity: Option<String>,
+}
+
+impl FileEntry {
+    /// What its content is known by.
+    #[must_use]
+    pub fn known_by(&self) -> Option<&str> {
+        self.identity.as_deref().or(self.content_hash.as_deref())
+    }
 }
 
 /// A row of `redledger.control`.
@@ -158,21 +179,6 @@ pub struct Control {
     pub actual: String,
     /// Whether they agree.
     pub passed: bool,
-}
-
-/// The revision of a batch whose rows are in the table, and its place in the history.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The loaded revision and its content hash.
-    pub loaded: Option<(i32, String)>,
-    /// Rows that it rejected.
-    pub loaded_rejected: u64,
-    /// When it was announced, in epoch microseconds, where that is known.
-    pub loaded_announced_at: Option<i64>,
-    /// The revision that the next content gets.
-    pub next_revision: i32,
-    /// Whether an attempt that is not loaded stands in the ledger.
-    pub pending: bool,
 }
 
 /// A row of `redledger.run`.
@@ -212,43 +218,6 @@ fn count(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Where a batch stands.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn standing(connection: &Connection, dataset: &str, batch_no: &str) -> Result<Standing> {
-    let loaded = connection
-        .query_row(
-            "SELECT revision, content_hash, rows_rejected, epoch_us(announced_at) FROM redledger.batch \
-             WHERE dataset = ? AND batch_no = ? AND state = 'loaded'",
-            [dataset, batch_no],
-            |row| {
-                let loaded = (row.get(0)?, row.get(1)?);
-                Ok((loaded, (row.get::<_, i64>(2)?, row.get(3)?)))
-            },
-        )
-        .optional()
-        .map_err(Error::database("read the ledger"))?;
-    let (last, pending): (i32, bool) = connection
-        .query_row(
-            "SELECT coalesce(max(revision) FILTER (WHERE state IN ('loaded', 'superseded')), 0), \
-             coalesce(bool_or(state NOT IN ('loaded', 'superseded')), false) \
-             FROM redledger.batch WHERE dataset IN (?, ?) AND batch_no = ?",
-            [dataset, UNKNOWN_DATASET, batch_no],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(Error::database("read the ledger"))?;
-    let (loaded, figures) = loaded.unzip();
-    let (rejected, loaded_announced_at): (i64, Option<i64>) = figures.unwrap_or_default();
-    Ok(Standing {
-        loaded,
-        loaded_rejected: rejected.unsigned_abs(),
-        loaded_announced_at,
-        next_revision: last + 1,
-        pending,
-    })
-}
-
 /// The first file id that no file has.
 ///
 /// # Errors
@@ -263,7 +232,7 @@ pub fn next_file_id(connection: &Connection) -> Result<i64> {
         .map_err(Error::database("read the ledger"))
 }
 
-/// Removes what earlier attempts at `revision` and beyond have left, and those that never learned the
+/// Removes what attempts at `revision` and beyond have left, and those that never learned the
 /// dataset. `datasets` are the batch's own and, where its rows name further files, those files' dataset.
 ///
 /// # Errors
@@ -315,7 +284,7 @@ pub fn record(
     connection: &Connection,
     entry: &BatchEntry,
     files: &[FileEntry],
-    rejections: &[Rejection],
+    rejections: &[&Rejection],
     controls: &[Control],
 ) -> Result<()> {
     let write = || -> duckdb::Result<()> {
@@ -339,6 +308,8 @@ pub fn record(
             timestamp(Some(now())),
             entry.run_id,
             entry.message,
+            timestamp(entry.accepted_at),
+            timestamp(entry.watermark.max(entry.accepted_at)),
         ])?;
         batch.flush()?;
         let mut file = connection.appender_to_db("file", "redledger")?;
@@ -359,6 +330,9 @@ pub fn record(
                 count(of.rows_rejected),
                 of.archive_path,
                 timestamp(Some(of.fetched_at)),
+                of.rejections_kept.map(count),
+                of.query_hash,
+                of.identity,
             ])?;
         }
         file.flush()?;

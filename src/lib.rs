@@ -34,6 +34,7 @@ pub mod config;
 pub mod contract;
 mod durable;
 pub mod error;
+pub mod history;
 pub mod hook;
 pub mod inbox;
 pub mod ledger;

@@ -32,6 +32,8 @@ pub struct Warehouse {
     connection: Connection,
     scans: ScanRegistry,
     threads: usize,
+    /// The first file id that no file has; asked of the ledger once, since that looks at every file.
+    next_file: Option<i64>,
 }
 
 impl Warehouse {
@@ -80,13 +82,37 @@ impl Warehouse {
     }
 
     fn of(path: &Path, connection: Connection, config: &LoadConfig) -> Result<Self> {
-        ledger::create(&connection, path)?;
+        ledger::prepare(&connection, path)?;
         let scans = ScanRegistry::register(&connection)?;
         Ok(Self {
             connection,
             scans,
             threads: threads(config),
+            next_file: None,
         })
+    }
+
+    /// The first file id that no file has.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn next_file_id(&mut self) -> Result<i64> {
+        match self.next_file {
+            Some(next) => Ok(next),
+            None => Ok(*self
+                .next_file
+                .insert(ledger::next_file_id(&self.connection)?)),
+        }
+    }
+
+    /// Takes note of files that were entered from [`Self::next_file_id`] on.
+    pub fn note_files(&mut self, files: usize) {
+        self.next_file = self.next_file.map(|next| next + files as i64);
+    }
+
+    /// Files were taken out of the ledger, or entered: it is asked again.
+    pub fn forget_file_ids(&mut self) {
+        self.next_file = None;
     }
 
     /// Its threads.
@@ -308,6 +334,14 @@ impl BatchTransaction<'_> {
         if let Err(error) = self.transaction.rollback() {
             tracing::debug!(%error, "nothing to roll back");
         }
+    }
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn rows(count: u64) -> String {
+    match count {
+        1 => "1 row".into(),
+        many => format!("{many} rows"),
     }
 }
 

@@ -9,65 +9,88 @@
 
 mod lock;
 mod previous;
+mod published;
+mod rights;
 
 use std::{
     fs::{self, File},
     io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 pub use self::{
     lock::Lock,
     previous::{finish_interrupted, previous_of, put_back},
+    published::{refuse_to_begin_anew, was_published},
 };
 use crate::{
-    config::{WarehouseConfig, WarehouseMode},
+    config::{Config, WarehouseMode},
     error::{Error, Result},
     stop::Stop,
-    warehouse_file::{self, beside, check_magic, check_no_wal},
+    warehouse_file::{self, WritersOut, beside, check_magic, keep_writers_out},
 };
 
 /// A warehouse being written, beside the one that is read.
 #[derive(Debug)]
 pub struct Staging {
     live: PathBuf,
+    data_dir: PathBuf,
     /// `None` in in-place mode.
     next: Option<PathBuf>,
+    /// The live file that was copied; `None` where there was none.
+    copied: Option<Version>,
     keep_previous: bool,
 }
+
+/// A file as it was at some time: device, inode, size, and when it was last written to.
+type Version = (u64, u64, u64, i64, i64);
 
 impl Staging {
     /// Copies the live file (by reference where the filesystem can) and removes what a crash left.
     ///
-    /// A first run always works beside: DuckDB's creation of a file is not crash-safe.
+    /// A first run always works beside: DuckDB's creation of a file is not crash-safe. Where a warehouse was
+    /// published before and is gone, only a command that `may_begin_anew` makes another one.
     ///
     /// # Errors
-    /// [`Error::Warehouse`] when the live file is no warehouse or has a `.wal` beside it, which is
-    /// somebody's unfinished work; [`Error::Io`] when it can't be copied; [`Error::Stopped`].
-    pub fn prepare(live: &Path, config: &WarehouseConfig, stop: &Stop) -> Result<Self> {
-        finish_interrupted(live)?;
-        let exists = warehouse_file::exists(live)?;
-        if exists {
-            check_magic(live)?;
+    /// [`Error::Warehouse`] when the live file is no warehouse, is gone (see [`refuse_to_begin_anew`]) or has a
+    /// `.wal` beside it; [`Error::Locked`] while a client has it open to write; [`Error::Io`] when it can't be
+    /// copied; [`Error::Stopped`].
+    pub fn prepare(config: &Config, may_begin_anew: bool, stop: &Stop) -> Result<Self> {
+        let live = config.warehouse_path();
+        finish_interrupted(&live)?;
+        if warehouse_file::exists(&live)? {
+            check_magic(&live)?;
+        } else if !may_begin_anew {
+            refuse_to_begin_anew(config)?;
         }
-        check_no_wal(live)?;
-        let next = beside(live, ".next");
+        let held = keep_writers_out(&live)?;
+        if held.is_some() {
+            published::remember(&config.data_dir)?;
+        }
+        let next = beside(&live, ".next");
         // The last one is the folder that the engine spills to.
         for leftover in [next.clone(), beside(&next, ".wal"), beside(&next, ".tmp")] {
             remove_leftover(&leftover)?;
         }
         let mut staging = Self {
-            live: live.to_path_buf(),
+            live,
+            data_dir: config.data_dir.clone(),
             next: None,
-            keep_previous: config.keep_previous > 0,
+            copied: None,
+            keep_previous: config.warehouse.keep_previous > 0,
         };
-        if exists && config.mode == WarehouseMode::InPlace {
+        if held.is_some() && config.warehouse.mode == WarehouseMode::InPlace {
+            // From here on the engine keeps others out.
             return Ok(staging);
         }
         staging.next = Some(next.clone());
-        if exists && let Err(error) = copy(live, &next, stop) {
-            staging.discard();
-            return Err(error);
+        if let Some(held) = held {
+            staging.copied = Some(staging.version(&held)?);
+            if let Err(error) = copy(held.file(), &next, stop) {
+                staging.discard();
+                return Err(error);
+            }
         }
         Ok(staging)
     }
@@ -82,7 +105,7 @@ impl Staging {
     #[must_use]
     pub fn told_of_live(&self, error: Error) -> Error {
         match error {
-            Error::Warehouse { message, hint, .. } if self.live.exists() => Error::Warehouse {
+            Error::Warehouse { message, hint, .. } if self.copied.is_some() => Error::Warehouse {
                 path: self.live.clone(),
                 message,
                 hint,
@@ -97,29 +120,64 @@ impl Staging {
         self.next.is_some()
     }
 
-    /// Puts the closed file in the live one's place, durably.
+    /// Puts the closed file in the live one's place, durably, with the rights that the live one has.
     ///
     /// # Errors
-    /// [`Error::Io`]; the live file is then still the old one.
+    /// [`Error::Locked`] while a client has the live file open to write, [`Error::Warehouse`] when one has left a
+    /// `.wal` beside it, [`Error::Changed`] when one has come and gone: what it did would be lost, or be replayed
+    /// on the new file. [`Error::Io`]. The live file is then still the old one.
     pub fn publish(self) -> Result<()> {
-        let Some(next) = &self.next else {
-            return Ok(());
+        let published = match &self.next {
+            Some(next) => self.replace(next),
+            // What is kept is older than the warehouse before this run.
+            None => previous::forget(&self.live),
         };
+        if published.is_err() {
+            self.discard();
+            return published;
+        }
+        published::remember(&self.data_dir)
+    }
+
+    fn replace(&self, next: &Path) -> Result<()> {
         let wal = beside(next, ".wal");
-        if wal.exists() {
+        if wal.try_exists().map_err(Error::io("look for", &wal))? {
             return Err(Error::Internal(format!(
                 "{} is left after closing",
                 wal.display()
             )));
         }
-        let replaced = File::open(next)
-            .and_then(|file| file.sync_all())
-            .map_err(Error::io("fsync", next))
-            .and_then(|()| previous::replace(&self.live, next, self.keep_previous));
-        if replaced.is_err() {
-            self.discard();
+        // Held until the file has its new name: nobody begins to write to one that is about to be replaced.
+        let held = keep_writers_out(&self.live)?;
+        let version = held.as_ref().map(|held| self.version(held)).transpose()?;
+        if version != self.copied {
+            return Err(Error::Changed {
+                path: self.live.clone(),
+            });
         }
-        replaced
+        let file = File::open(next).map_err(Error::io("open", next))?;
+        match &held {
+            Some(held) => rights::give(&file, held.file(), &self.live)?,
+            None => self.give_rights_of_previous(&file)?,
+        }
+        file.sync_all().map_err(Error::io("fsync", next))?;
+        previous::replace(&self.live, next, self.keep_previous)
+    }
+
+    /// A warehouse that is made anew is not open to more people than the one that is gone.
+    fn give_rights_of_previous(&self, file: &File) -> Result<()> {
+        let previous = previous_of(&self.live);
+        match File::open(&previous) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("open", &previous)(error)),
+            Ok(previous) => rights::give(file, &previous, &self.live),
+        }
+    }
+
+    fn version(&self, held: &WritersOut) -> Result<Version> {
+        let of = held.file().metadata();
+        let of = of.map_err(Error::io("look at", &self.live))?;
+        Ok((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec()))
     }
 
     /// Leaves the live file as it is.
@@ -132,14 +190,19 @@ impl Staging {
     }
 }
 
-/// Copies by reference where the filesystem can, else piece by piece if there is room.
-fn copy(from: &Path, to: &Path, stop: &Stop) -> Result<()> {
+/// Copies by reference where the filesystem can, else piece by piece if there is room. Only this user reads the
+/// copy until it is published.
+fn copy(mut from: &File, to: &Path, stop: &Stop) -> Result<()> {
     const PIECE: u64 = 64 << 20;
-    let open = || Ok((File::open(from)?, File::create_new(to)?));
     let failed = |error| Error::io("copy the warehouse to", to)(error);
-    let (from, mut to_file) = open().map_err(failed)?;
+    let mut to_file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(failed)?;
     #[cfg(target_os = "linux")]
-    if rustix::fs::ioctl_ficlone(&to_file, &from).is_ok() {
+    if rustix::fs::ioctl_ficlone(&to_file, from).is_ok() {
         return Ok(());
     }
     let needed = from.metadata().map_err(failed)?.len();
@@ -154,7 +217,7 @@ fn copy(from: &Path, to: &Path, stop: &Stop) -> Result<()> {
     }
     loop {
         stop.check()?;
-        let copied = io::copy(&mut (&from).take(PIECE), &mut to_file).map_err(failed)?;
+        let copied = io::copy(&mut (&mut from).take(PIECE), &mut to_file).map_err(failed)?;
         if copied < PIECE {
             return Ok(());
         }

@@ -104,7 +104,9 @@ impl Stop {
         }
     }
 
-    fn error(&self) -> Error {
+    /// What ends because of it.
+    #[must_use]
+    pub fn error(&self) -> Error {
         Error::Stopped {
             by: self.by.get().copied().unwrap_or("a signal"),
         }

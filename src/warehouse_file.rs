@@ -1,5 +1,7 @@
 //! Whether a file may be opened as the warehouse: asked before every opening, to read or to write.
 
+mod clients;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -7,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+pub(crate) use self::clients::{WritersOut, keep_writers_out};
+use crate::error::{EngineFault, Error, Result};
 
 /// Whether there is a file.
 ///
@@ -31,46 +34,55 @@ pub(crate) fn exists(path: &Path) -> Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io("look for", path)(error))
         }
-        Err(_) if path.is_symlink() => wrong(
-            "it is a link to what is not there",
-            "mount the disk that it leads to, or remove the link",
-        ),
-        Err(_) => Ok(false),
+        Err(_) => match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("look for", path)(error)),
+            Ok(_) => wrong(
+                "it is a link to what is not there",
+                "is the volume mounted that it leads to?",
+            ),
+        },
     }
 }
 
 /// A file that is no DuckDB database is never handed to DuckDB.
 ///
 /// # Errors
-/// [`Error::Warehouse`] when it is something else.
+/// [`Error::Warehouse`] when it is something else; [`Error::Io`] when it can't be read: then nobody knows.
 pub(crate) fn check_magic(path: &Path) -> Result<()> {
     // DuckDB's storage format: an 8-byte checksum, then "DUCK".
     let mut start = [0; 12];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    if read.is_err() || &start[8..] != b"DUCK" {
-        return Err(Error::Warehouse {
+    match File::open(path).and_then(|mut file| file.read_exact(&mut start)) {
+        Ok(()) if &start[8..] == b"DUCK" => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Err(Error::io("read", path)(error))
+        }
+        _ => Err(Error::Warehouse {
             path: path.to_path_buf(),
             message: "this is not a DuckDB database; it was left untouched".into(),
             hint: Some("move it away, or name another folder with --data-dir".into()),
-        });
+        }),
     }
-    Ok(())
 }
 
 /// A `.wal` beside the file is somebody's committed work or garbage; DuckDB would replay it, even to read.
 ///
-/// # Errors
-/// [`Error::Warehouse`] when there is one.
-pub(crate) fn check_no_wal(path: &Path) -> Result<()> {
+/// No command of ours writes one. Whether it is this file's, or that of one that had its name before, does not
+/// show: nobody is told to have it replayed.
+fn check_no_wal(path: &Path) -> Result<()> {
     let wal = beside(path, ".wal");
-    if !wal.exists() {
+    if !wal.try_exists().map_err(Error::io("look for", &wal))? {
         return Ok(());
     }
     Err(Error::Warehouse {
         path: path.to_path_buf(),
-        message: format!("{} is beside it: somebody's unfinished work", wal.display()),
+        message: format!(
+            "{} is beside it: the unfinished work of a client that has gone",
+            wal.display()
+        ),
         hint: Some(
-            "open the warehouse read-write once with DuckDB to finish it, or delete the .wal if it is garbage"
+            "move the .wal to another folder: whoever opens the warehouse would have its changes replayed on it, \
+             and nothing that a run has published is in it"
                 .into(),
         ),
     })
@@ -79,7 +91,11 @@ pub(crate) fn check_no_wal(path: &Path) -> Result<()> {
 /// DuckDB's refusal of a file, in terms of what the user can do.
 pub(crate) fn refused(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();
-    let newer = text.contains("newer version");
+    let fault = EngineFault::of(error);
+    if fault == EngineFault::Locked {
+        return clients::held(path);
+    }
+    let newer = fault == EngineFault::Newer;
     let message = if newer {
         "it was made by a newer DuckDB; it was left untouched".to_owned()
     } else {

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content_hash;
 use crate::batch_no::BatchNo;
 
-/// The format of these documents; a reader refuses a newer one.
-const FORMAT: u32 = 1;
+/// The format of these documents; a reader takes earlier ones, and refuses a newer one.
+const FORMAT: u32 = 2;
 
 /// What was delivered for one revision of a batch: enough to load it again in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,12 @@ pub struct Delivery {
     pub columns: Vec<String>,
     /// When this was written, in epoch microseconds.
     pub recorded_at_us: i64,
+    /// When its content was accepted, in epoch microseconds; absent in format 1, see [`Delivery::accepted_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at_us: Option<i64>,
+    /// The newest announcement that was accepted while it stood, in epoch microseconds, if that came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_us: Option<i64>,
     /// Its files in order, then those that their rows name.
     pub files: Vec<DeliveredFile>,
 }
@@ -81,9 +88,23 @@ pub struct DeliveredFile {
     pub expected_rows: Option<u64>,
     /// When it was read to its end, in epoch microseconds.
     pub fetched_at_us: i64,
+    /// What an inline list is known by: SHA-256 of its values, however it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// SHA-256 of what its URL's query says beside a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_hash: Option<String>,
     /// The row that names it; `None` for the batch's own files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_by: Option<NamedBy>,
+}
+
+impl DeliveredFile {
+    /// What its content is known by.
+    #[must_use]
+    pub fn known_by(&self) -> &str {
+        self.identity.as_deref().unwrap_or(&self.content_hash)
+    }
 }
 
 /// A row that names a file.
@@ -103,13 +124,29 @@ impl Delivery {
         format!("revision-{}.json", self.revision)
     }
 
+    /// When its content was accepted, in epoch microseconds. Format 1 did not say: then it is the announcement, which
+    /// was before this was written.
+    #[must_use]
+    pub fn accepted_at(&self) -> i64 {
+        let announced = self.announced_at_ms.and_then(|at| at.checked_mul(1000));
+        self.accepted_at_us.unwrap_or_else(|| {
+            announced.map_or(self.recorded_at_us, |at| at.min(self.recorded_at_us))
+        })
+    }
+
+    /// What its content is known by.
+    #[must_use]
+    pub fn known_by(&self) -> String {
+        content_hash(self.files.iter().map(DeliveredFile::known_by))
+    }
+
     /// The batch's own files.
     pub fn own_files(&self) -> impl Iterator<Item = &DeliveredFile> {
         self.files.iter().filter(|file| file.named_by.is_none())
     }
 }
 
-/// The format that this program reads and writes.
+/// A format that this program reads; it writes the newest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Format;
@@ -118,12 +155,11 @@ impl TryFrom<u32> for Format {
     type Error = String;
 
     fn try_from(format: u32) -> Result<Self, String> {
-        if format == FORMAT {
-            Ok(Self)
-        } else {
-            Err(format!(
-                "format {format} where {FORMAT} was expected: a newer redledger wrote it"
-            ))
+        match format {
+            1..=FORMAT => Ok(Self),
+            _ => Err(format!(
+                "format {format}, and this redledger knows formats up to {FORMAT}: a newer one wrote it"
+            )),
         }
     }
 }
@@ -134,19 +170,20 @@ impl From<Format> for u32 {
     }
 }
 
-mod batch_no {
+/// A number as text.
+pub(super) mod batch_no {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use super::BatchNo;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::archive) fn serialize<S: Serializer>(
         batch_no: &BatchNo,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(batch_no.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::archive) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BatchNo, D::Error> {
         BatchNo::new(&String::deserialize(deserializer)?).map_err(D::Error::custom)

@@ -294,6 +294,8 @@ mod tests {
                 unknown_keys: 0,
                 columns: Vec::new(),
                 recorded_at_us: i64::from(revision),
+                accepted_at_us: None,
+                watermark_us: None,
                 files: vec![DeliveredFile {
                     path: path.clone(),
                     content_hash: hash,
@@ -304,6 +306,8 @@ mod tests {
                     last_modified: None,
                     expected_rows: None,
                     fetched_at_us: 0,
+                    identity: None,
+                    query_hash: None,
                     named_by: None,
                 }],
             };

@@ -12,15 +12,16 @@ use super::{
     ingest::dataset_of,
     output::{self, Table, counted, say},
     selection::Selection,
-    session::{Limits, LoadSession, Loadable, Queue},
+    session::{Limits, LoadSession, Queue},
 };
 use crate::{
     archive::{Archive, Delivery},
     cli::{Backfill, DoingFormat, ReadingFormat},
     contract::Contract,
     error::{Error, ExitStatus, Result},
-    hook,
-    pipeline::{ArchivedFile, BatchContent, BatchSource, FileSource, Replay},
+    history::{self, Acceptance},
+    hook, ledger,
+    pipeline::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
 };
 
 pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus> {
@@ -61,13 +62,13 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     for error in errors {
         session.note_error(error);
     }
-    let queue = Backlog {
+    let mut queue = Backlog {
         context,
         archive,
         foreign,
         batches,
     };
-    session.load_some(queue, Limits::default())?;
+    session.load_some(&mut queue, Limits::default());
     session.finish()
 }
 
@@ -88,7 +89,7 @@ impl Queue for Backlog<'_> {
         names.collect()
     }
 
-    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Loadable> {
+    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Batch> {
         let planned = &mut self.batches[index];
         match &mut planned.origin {
             Origin::Archive { revision, .. } => {
@@ -99,13 +100,17 @@ impl Queue for Backlog<'_> {
                 let batch = batch
                     .take()
                     .ok_or_else(|| Error::Internal("an announcement taken twice".into()))?;
-                Ok(BatchSource::announced(*batch, planned.dataset.clone()))
+                Ok(Batch::announced(
+                    *batch,
+                    planned.dataset.clone(),
+                    Way::ByHand(ledger::now()),
+                ))
             }
             Origin::Provider => self.ask_provider(session, index),
         }
     }
 
-    fn instead(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Option<Loadable>> {
+    fn instead(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Option<Batch>> {
         let is_announced = matches!(self.batches[index].origin, Origin::Announcement(_));
         if !is_announced || self.context.config.provider.url.is_empty() {
             return Ok(None);
@@ -115,26 +120,37 @@ impl Queue for Backlog<'_> {
 }
 
 impl Backlog<'_> {
-    fn read_archive(&self, index: usize, revision: i32) -> Result<Loadable> {
+    fn read_archive(&self, index: usize, revision: i32) -> Result<Batch> {
         let planned = &self.batches[index];
         let dataset = planned
             .dataset
             .clone()
             .ok_or_else(|| Error::Internal("an archived batch without a dataset".into()))?;
-        let delivery = self
+        let deliveries = self
             .archive
-            .deliveries(dataset.name.as_str(), &planned.batch_no)?
+            .deliveries(dataset.name.as_str(), &planned.batch_no)?;
+        let (delivery, accepted_at) = history::in_order(deliveries)
             .into_iter()
-            .find(|delivery| delivery.revision == revision)
+            .find(|(delivery, _)| delivery.revision == revision)
             .ok_or_else(|| Error::File {
                 origin: planned.batch_no.to_string(),
                 message: format!("revision {revision} is not in the archive any more"),
                 hint: None,
             })?;
-        replayed(&self.archive, delivery, dataset, self.foreign)
+        let withdrawn = self.archive.withdrawn()?;
+        let of = (dataset.name.as_str(), &planned.batch_no);
+        let is_withdrawn = withdrawn.find(of.0, of.1, revision).is_some();
+        replayed(
+            &self.archive,
+            delivery,
+            accepted_at,
+            is_withdrawn,
+            dataset,
+            self.foreign,
+        )
     }
 
-    fn ask_provider(&self, session: &LoadSession<'_>, index: usize) -> Result<Loadable> {
+    fn ask_provider(&self, session: &LoadSession<'_>, index: usize) -> Result<Batch> {
         let planned = &self.batches[index];
         let announcements = session.ask_provider(&planned.batch_no)?;
         let latest = hook::assemble(announcements).pop();
@@ -145,7 +161,7 @@ impl Backlog<'_> {
             Some(dataset) => Some(Arc::clone(dataset)),
             None => dataset_of(self.context, None, batch.event_type.as_deref())?,
         };
-        Ok(BatchSource::announced(batch, dataset))
+        Ok(Batch::announced(batch, dataset, Way::ByHand(ledger::now())))
     }
 }
 
@@ -153,16 +169,21 @@ impl Backlog<'_> {
 fn replayed(
     archive: &Archive,
     delivery: Delivery,
+    accepted_at: i64,
+    is_withdrawn: bool,
     dataset: Arc<Contract>,
     foreign: bool,
-) -> Result<Loadable> {
+) -> Result<Batch> {
     let inline = delivery
         .own_files()
         .find(|file| file.path.ends_with(".jsonl.zst"));
     let content = match inline {
         Some(file) => {
             let rows = hook::stored_rows(&file.url, &archive.read(file)?)?;
-            BatchContent::Rows(Arc::new(rows))
+            BatchContent::Rows(InlineRows {
+                rows: Arc::new(rows),
+                columns: delivery.columns,
+            })
         }
         None => {
             let files = delivery.own_files().map(|file| {
@@ -182,11 +203,13 @@ fn replayed(
             Some((file.named_by?, Arc::new(ArchivedFile { archive, file })))
         })
         .collect();
-    let source = BatchSource {
+    Ok(Batch {
         batch_no: delivery.batch_no,
         dataset: Some(dataset),
         origin: delivery.origin,
         announced_at: delivery.announced_at_ms,
+        acceptance: Acceptance::recorded(accepted_at),
+        by_hand: true,
         total: delivery.total,
         content,
         missing: None,
@@ -195,11 +218,12 @@ fn replayed(
         unknown_keys: delivery.unknown_keys,
         replay: Some(Replay {
             revision: delivery.revision,
+            watermark: delivery.watermark_us,
+            is_withdrawn,
             named: Arc::new(named),
             foreign,
         }),
-    };
-    Ok((source, delivery.columns))
+    })
 }
 
 fn show(batches: &[Planned], format: DoingFormat) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A look at a warehouse file that may be damaged: the engine may crash on one, so a child process goes first.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     os::unix::process::ExitStatusExt as _,
     path::Path,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    batch_no::BatchNo,
     error::{Error, ExitStatus, Result},
     ledger::{self, LoadedBatch, PublishedRun},
 };
@@ -17,6 +18,8 @@ use crate::{
 pub(super) struct Contents {
     pub(super) run: Option<PublishedRun>,
     pub(super) batches: BTreeSet<LoadedBatch>,
+    /// Dataset, number and revision of all that was ever loaded there, and when it was accepted.
+    pub(super) accepted: BTreeMap<(String, BatchNo, i32), Option<i64>>,
 }
 
 /// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
@@ -52,7 +55,7 @@ pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
     }
 }
 
-/// The newest run and the loaded batches; `None` when the file is not there or has no ledger.
+/// The newest run and what was loaded; `None` when the file is not there or has no ledger.
 fn contents(path: &Path) -> Result<Option<Contents>> {
     let Some(connection) = ledger::open_reading(path)? else {
         return Ok(None);
@@ -60,5 +63,13 @@ fn contents(path: &Path) -> Result<Option<Contents>> {
     Ok(Some(Contents {
         run: ledger::last_run(&connection)?,
         batches: ledger::loaded_batches(&connection)?,
+        accepted: ledger::accepted_revisions(&connection)?
+            .into_iter()
+            .filter_map(|of| {
+                // What is no number has no folder in the archive.
+                let batch_no = BatchNo::new(&of.batch_no).ok()?;
+                Some(((of.dataset, batch_no, of.revision), of.accepted_at))
+            })
+            .collect(),
     }))
 }

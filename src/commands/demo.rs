@@ -9,8 +9,8 @@ use super::{Context, ingest::dataset_of, output::say, session::LoadSession};
 use crate::{
     cli::{Doing, DoingFormat},
     error::{Error, ExitStatus, Result},
-    hook,
-    pipeline::BatchSource,
+    hook, ledger,
+    pipeline::{Batch, Ending, Way},
     source_url::SourceUrl,
 };
 
@@ -77,10 +77,10 @@ pub(super) fn run(
         .map(|assembled| {
             let batch = assembled.batch?;
             let dataset = dataset_of(&context, None, batch.event_type.as_deref())?;
-            Ok(BatchSource::announced(batch, dataset))
+            Ok(Batch::announced(batch, dataset, Way::ByHand(ledger::now())))
         })
         .collect::<Result<Vec<_>>>()?;
-    session.load_all(&batches)?;
+    session.load_all(&batches);
     session.report().print(doing.format)?;
     if doing.format == DoingFormat::Text {
         say!(
@@ -94,10 +94,11 @@ pub(super) fn run(
     }
     // The examples hold two bad rows on purpose: that is what they show, not something to look after.
     let as_meant = !session.is_stopped()
+        && session.is_published()
         && session
             .outcomes()
             .iter()
-            .all(|outcome| matches!(outcome.outcome, "loaded" | "unchanged"));
+            .all(|outcome| matches!(outcome.outcome, Ending::Loaded | Ending::Unchanged));
     Ok(if as_meant {
         ExitStatus::Success
     } else {

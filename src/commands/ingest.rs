@@ -16,8 +16,9 @@ use crate::{
     cli::Ingest,
     contract::Contract,
     error::{Error, ExitStatus, Result},
-    hook,
-    pipeline::{BatchContent, BatchSource, FileSource},
+    history::Acceptance,
+    hook, ledger,
+    pipeline::{Batch, BatchContent, FileSource, Way},
     source_url::{SourceUrl, redacted},
 };
 
@@ -89,11 +90,12 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     {
         announcements = session.ask_provider(batch_no)?;
     }
-    let mut batches: Vec<(BatchSource, Vec<String>)> = Vec::new();
+    let now = ledger::now();
+    let mut batches: Vec<Batch> = Vec::new();
     for assembled in hook::assemble(announcements) {
         match assembled.batch.and_then(|batch| {
             let dataset = dataset_of(context, dataset.as_ref(), batch.event_type.as_deref())?;
-            Ok(BatchSource::announced(batch, dataset))
+            Ok(Batch::announced(batch, dataset, Way::ByHand(now)))
         }) {
             Ok(batch) => batches.push(batch),
             Err(error) => session.note_error(error),
@@ -102,9 +104,9 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     // Files are parts of one batch: it is loaded whole or not at all.
     if !files.is_empty() && all_read {
         let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
-        batches.push((numbered(batch_no, dataset, files), Vec::new()));
+        batches.push(numbered(batch_no, dataset, files, now));
     }
-    session.load_all(&batches)?;
+    session.load_all(&batches);
     session.finish()
 }
 
@@ -142,8 +144,9 @@ fn numbered(
     batch_no: BatchNo,
     dataset: Option<Arc<Contract>>,
     files: Vec<FileSource>,
-) -> BatchSource {
-    BatchSource {
+    now: i64,
+) -> Batch {
+    Batch {
         batch_no,
         dataset,
         origin: files
@@ -152,6 +155,8 @@ fn numbered(
             .collect::<Vec<_>>()
             .join(", "),
         announced_at: None,
+        acceptance: Acceptance::by_hand(now),
+        by_hand: true,
         total: None,
         content: BatchContent::Files(files),
         missing: None,

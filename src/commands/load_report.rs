@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::DoingFormat,
     error::{Error, ExitStatus, Result},
-    pipeline::Outcome,
+    pipeline::{Ending, Outcome},
 };
 
 /// What a command that loads has done.
@@ -20,7 +20,9 @@ pub(super) struct Report<'a> {
     pub(super) warehouse: PathBuf,
     pub(super) exit: ExitStatus,
     pub(super) outcomes: &'a [Outcome],
-    pub(super) errors: &'a [Error],
+    pub(super) errors: Vec<&'a Error>,
+    /// Whether what `outcomes` say is published: a fault undoes a run.
+    pub(super) published: bool,
     /// Batches that a limit or a signal has kept from being loaded.
     pub(super) left: &'a [String],
     /// The signal's error.
@@ -31,7 +33,7 @@ pub(super) struct Report<'a> {
 
 /// Rows that this run has rejected.
 fn known_rejected(outcome: &Outcome) -> u64 {
-    if outcome.outcome == "unchanged" {
+    if outcome.outcome == Ending::Unchanged {
         0
     } else {
         outcome.rows_rejected
@@ -47,14 +49,17 @@ impl Report<'_> {
     /// The same while it is not settled which batches are `left`.
     pub(super) fn summary_with(&self, left: usize) -> String {
         let mut parts: Vec<_> = self.stopped.iter().map(ToString::to_string).collect();
-        for outcome in ["loaded", "unchanged", "failed", "waiting", "expired"] {
+        if !self.published {
+            parts.push("nothing is published".into());
+        }
+        for ending in Ending::ALL {
             let count = self
                 .outcomes
                 .iter()
-                .filter(|of| of.outcome == outcome)
+                .filter(|of| of.outcome == ending)
                 .count();
             if count > 0 {
-                parts.push(format!("{count} {outcome}"));
+                parts.push(format!("{count} {}", ending.as_str()));
             }
         }
         if !self.errors.is_empty() {
@@ -95,7 +100,7 @@ impl Report<'_> {
             if let Some(hint) = &outcome.hint {
                 say!("  hint: {hint}");
             }
-            if outcome.outcome == "loaded" && outcome.rows_rejected > 0 {
+            if outcome.outcome == Ending::Loaded && outcome.rows_rejected > 0 {
                 say!(
                     "{}: {} rejected; see them with `redledger rejections {}`",
                     outcome.batch_no,
@@ -104,7 +109,7 @@ impl Report<'_> {
                 );
             }
         }
-        for error in self.errors {
+        for error in &self.errors {
             super::report_error(error);
         }
         for late in self.late {
@@ -127,13 +132,13 @@ impl Report<'_> {
         for outcome in self.outcomes {
             let difference = outcome.difference;
             let difference = match outcome.outcome {
-                "loaded" => format!(
+                Ending::Loaded => format!(
                     "+{} -{} ~{}",
                     difference.added, difference.removed, difference.changed
                 ),
                 _ => String::new(),
             };
-            let unchanged = outcome.outcome == "unchanged";
+            let unchanged = outcome.outcome == Ending::Unchanged;
             let known = |figure: u64| {
                 if unchanged {
                     Value::Null
@@ -144,7 +149,7 @@ impl Report<'_> {
             table.push([
                 outcome.batch_no.as_str().into(),
                 outcome.dataset.clone().into(),
-                outcome.outcome.into(),
+                outcome.outcome.as_str().into(),
                 outcome.revision.into(),
                 known(outcome.rows_loaded),
                 known(outcome.rows_rejected),
@@ -167,6 +172,7 @@ impl Report<'_> {
             "exit_code": self.exit.code(),
             "summary": self.summary(),
             "warehouse": self.warehouse.display().to_string(),
+            "published": self.published,
             "batches": self.outcomes,
             "errors": errors,
             "left": self.left.len(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,12 +14,14 @@ use super::{
     output::{self, say},
 };
 use crate::{
+    archive::{Archive, WithdrawnRevision},
+    batch_no::BatchNo,
     cli::{DoingFormat, Rollback},
     error::{Error, ExitStatus, Result},
-    ledger::LoadedBatch,
+    ledger::{self, LoadedBatch},
     publish::{self, Lock},
     stop::Stop,
-    warehouse_file::check_no_wal,
+    warehouse_file::{self, keep_writers_out},
 };
 
 pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus> {
@@ -27,35 +30,39 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
     let _lock = if arguments.dry_run {
         None
     } else {
-        // Three renames that a crash can't break: there is nothing to stop in the middle.
-        let lock = Lock::acquire(
-            &context.config.data_dir.join("lock"),
+        let data_dir = &context.config.data_dir;
+        if !data_dir
+            .try_exists()
+            .map_err(Error::io("look for", data_dir))?
+        {
+            return Err(nothing_kept(&previous));
+        }
+        // Renames that a crash can't break: there is nothing to stop in the middle.
+        Some(Lock::acquire(
+            &data_dir.join("lock"),
             arguments.doing.lock_wait,
             "rollback",
             &Stop::default(),
-        );
-        match lock {
-            Err(Error::Io { .. }) if !context.config.data_dir.exists() => {
-                return Err(nothing_kept(&previous));
-            }
-            lock => Some(lock?),
-        }
+        )?)
     };
     if !arguments.dry_run && publish::finish_interrupted(&live)? {
         // It may have been a rollback: another one would undo it.
         return interrupted(&live, arguments.doing.format);
     }
-    check_no_wal(&live)?;
+    // A link that leads nowhere is no reason to put another file in its place.
+    warehouse_file::exists(&live)?;
+    drop(keep_writers_out(&live)?);
     let Some(back) = contents::survived(&previous)? else {
         return Err(nothing_kept(&previous));
     };
     // A warehouse that can't be read any more is a reason to roll back, not one against it.
     let (undone, unreadable) = match contents::survived(&live) {
         Ok(undone) => (undone, None),
+        Err(error @ Error::Locked { .. }) => return Err(error),
         Err(error) => (None, Some(error)),
     };
     if !arguments.dry_run {
-        publish::put_back(&live)?;
+        put_back(&context.config.data_dir, &live, undone.as_ref(), &back)?;
     }
     let undone = match (undone, &unreadable) {
         (Some(undone), _) => undone.batches,
@@ -76,6 +83,58 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         DoingFormat::Json => output::print_json(&report.json())?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Publishes the file before, and writes down what that withdraws and restores.
+///
+/// Where what is published is gone or can't be read, nothing is withdrawn: nobody knows what it held. The archive's
+/// documents don't tell it, since one is written before its batch is published; and whoever rolls back for that
+/// reason wants the batches again.
+fn put_back(
+    data_dir: &Path,
+    live: &Path,
+    undone: Option<&Contents>,
+    back: &Contents,
+) -> Result<()> {
+    let archive = Archive::new(data_dir);
+    let revision = |(dataset, batch_no, revision): &(String, BatchNo, i32), accepted_at_us| {
+        WithdrawnRevision {
+            dataset: dataset.clone(),
+            batch_no: batch_no.clone(),
+            revision: *revision,
+            accepted_at_us,
+            withdrawn_at_us: ledger::now(),
+        }
+    };
+    let withdrawn: Vec<_> = undone
+        .into_iter()
+        .flat_map(|undone| &undone.accepted)
+        .filter(|(of, _)| !back.accepted.contains_key(*of))
+        .map(|(of, accepted_at)| revision(of, *accepted_at))
+        .collect();
+    // First what is withdrawn and last what is restored: a crash leaves at most that something loaded is called
+    // withdrawn, which changes nothing.
+    archive.withdraw(&withdrawn, &[])?;
+    let published = || live.metadata().ok().map(|of| (of.dev(), of.ino()));
+    let before = published();
+    if let Err(error) = publish::put_back(live) {
+        // What is published still is not withdrawn, or a warehouse made anew would lack it.
+        if published() == before {
+            archive.withdraw(&[], &withdrawn)?;
+        }
+        return Err(error);
+    }
+    let written = archive.withdrawn()?;
+    let restored: Vec<_> = written
+        .revisions()
+        .iter()
+        .filter(|of| {
+            let of = (of.dataset.clone(), of.batch_no.clone(), of.revision);
+            back.accepted.contains_key(&of)
+        })
+        .cloned()
+        .collect();
+    archive.withdraw(&[], &restored)
 }
 
 /// Somebody else's replacement was cut off, and has been finished now.
@@ -129,6 +188,9 @@ impl Report {
     fn print(&self) {
         if let Some(error) = &self.unreadable {
             say!("the published warehouse can't be read: {}", error.chain());
+            say!(
+                "  hint: what it held is not known, so nothing counts as withdrawn; `redledger backfill '*'` loads what the archive has and this one lacks"
+            );
         }
         for (words, batches) in [
             ("withdrawn", &self.withdrawn),
@@ -145,7 +207,7 @@ impl Report {
         }
         if !self.withdrawn.is_empty() {
             say!(
-                "  hint: a run does not load withdrawn batches again by itself; `redledger backfill BATCH` does, from the archive, and rolling back once more undoes all of this"
+                "  hint: no run and no backfill loads withdrawn revisions again; rolling back once more undoes all of this, and a newer announcement of a batch is loaded, as is a file that you give to `redledger ingest`"
             );
         }
         let run = self.back.run.as_ref().map_or_else(

@@ -11,21 +11,40 @@ use super::{
     Context,
     ingest::dataset_of,
     output::{self, Table, say},
-    session::{Limits, LoadSession},
+    session::{Limits, LoadSession, Queue},
 };
 use crate::{
     cli::{DoingFormat, Run},
     error::{Error, ExitStatus, Result},
     hook::{self, Assembled},
     inbox::{Fate, Inbox},
-    pipeline::{BatchContent, BatchSource, Outcome},
+    ledger,
+    pipeline::{Batch, BatchContent, Ending, Outcome, Way},
 };
 
 /// A batch and the inbox files that its announcements are in.
 struct Waiting {
-    source: BatchSource,
-    columns: Vec<String>,
+    batch: Batch,
     files: Vec<PathBuf>,
+    /// What has become of it, once its turn has come.
+    outcome: Option<Outcome>,
+}
+
+impl Queue for Vec<Waiting> {
+    fn names(&self) -> Vec<String> {
+        let names = self
+            .iter()
+            .map(|waiting| waiting.batch.batch_no.to_string());
+        names.collect()
+    }
+
+    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Batch> {
+        Ok(self[index].batch.clone())
+    }
+
+    fn note(&mut self, index: usize, outcome: &Outcome) {
+        self[index].outcome = Some(outcome.clone());
+    }
 }
 
 /// An announcement that can't be understood, and why.
@@ -48,23 +67,24 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         }
         paths = inbox.waiting()?;
     }
-    let (waiting, bad) = understand(context, &paths, &mut session)?;
+    let (mut waiting, bad) = understand(context, &paths, &mut session)?;
     if arguments.dry_run {
         return show(&waiting, &bad, arguments.doing.format);
     }
     for (path, note) in &bad {
         put_aside(&inbox, path, note)?;
     }
-    let batches: Vec<_> = waiting
-        .iter()
-        .map(|batch| (batch.source.clone(), batch.columns.clone()))
-        .collect();
     let limits = Limits {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
         until: arguments.deadline.map(|deadline| started + deadline),
     };
-    session.load_some(batches.as_slice(), limits)?;
-    for (path, note) in ended(&waiting, session.outcomes()) {
+    session.load_some(&mut waiting, limits);
+    // What is not published is not settled.
+    let ended = match session.is_published() {
+        true => ended(&waiting),
+        false => BTreeMap::new(),
+    };
+    for (path, note) in ended {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),
             Some(note) => put_aside(&inbox, &path, &note),
@@ -107,9 +127,14 @@ fn understand(
     };
     for path in paths {
         let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
             // Another run has just been through with it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            bytes => bytes.map_err(Error::io("read", path))?,
+            // It stays where it is: who may not read it may not move it either. The others don't wait for it.
+            Err(error) => {
+                session.note_error(Error::io("read", path)(error));
+                continue;
+            }
         };
         let name = path
             .file_name()
@@ -118,14 +143,17 @@ fn understand(
             .into_owned();
         match hook::parse(&name, &bytes) {
             Ok(parsed) => {
-                for announcement in &parsed {
+                let received_at = Inbox::received_at(path);
+                for mut announcement in parsed {
+                    announcement.received_at = received_at;
                     by_origin.insert(announcement.origin.clone(), path.clone());
+                    announcements.push(announcement);
                 }
-                announcements.extend(parsed);
             }
             Err(error) => reject(path, error, session),
         }
     }
+    let now = ledger::now();
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut refused: HashSet<PathBuf> = HashSet::new();
     for Assembled { origins, batch } in hook::assemble(announcements) {
@@ -137,13 +165,13 @@ fn understand(
         files.dedup();
         let batch = batch.and_then(|batch| {
             let dataset = dataset_of(context, None, batch.event_type.as_deref())?;
-            Ok(BatchSource::announced(batch, dataset))
+            Ok(Batch::announced(batch, dataset, Way::Inbox(now)))
         });
         match batch {
-            Ok((source, columns)) => waiting.push(Waiting {
-                source,
-                columns,
+            Ok(batch) => waiting.push(Waiting {
+                batch,
                 files,
+                outcome: None,
             }),
             Err(error) => {
                 if let Some(path) = files.first() {
@@ -170,11 +198,11 @@ fn understand(
 }
 
 /// Files all of whose batches have ended, with a note where one has not ended well.
-fn ended(waiting: &[Waiting], outcomes: &[Outcome]) -> BTreeMap<PathBuf, Option<String>> {
+fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
     let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
-    for (index, batch) in waiting.iter().enumerate() {
-        let Some(outcome) = outcomes.get(index).filter(|outcome| has_ended(outcome)) else {
+    for batch in waiting {
+        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| has_ended(outcome)) else {
             needed.extend(&batch.files);
             continue;
         };
@@ -193,15 +221,15 @@ fn ended(waiting: &[Waiting], outcomes: &[Outcome]) -> BTreeMap<PathBuf, Option<
 /// waits, and what this machine or its configuration is against, stays in the inbox.
 fn has_ended(outcome: &Outcome) -> bool {
     match outcome.outcome {
-        "loaded" | "unchanged" | "expired" => true,
-        "failed" => outcome.exit == ExitStatus::Attention,
-        _ => false,
+        Ending::Loaded | Ending::Unchanged | Ending::Expired => true,
+        Ending::Failed => outcome.exit == ExitStatus::Attention,
+        Ending::Waiting => false,
     }
 }
 
 /// Why a batch that has ended is not loaded.
 fn note_of(outcome: &Outcome) -> Option<String> {
-    if matches!(outcome.outcome, "loaded" | "unchanged") {
+    if matches!(outcome.outcome, Ending::Loaded | Ending::Unchanged) {
         return None;
     }
     let message = outcome.message.as_deref().unwrap_or("no reason is known");
@@ -209,7 +237,8 @@ fn note_of(outcome: &Outcome) -> Option<String> {
     let hint = hint.map_or_else(String::new, |hint| format!("hint: {hint}\n"));
     Some(format!(
         "{} {}: {message}\n{hint}",
-        outcome.batch_no, outcome.outcome
+        outcome.batch_no,
+        outcome.outcome.as_str()
     ))
 }
 
@@ -234,7 +263,7 @@ fn forget_old(folder: &Path, keep: std::time::Duration) {
 fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitStatus> {
     let mut table = Table::new(&["batch", "dataset", "would", "from"]);
     for batch in waiting {
-        let source = &batch.source;
+        let source = &batch.batch;
         let (would, from) = match (&source.missing, &source.content) {
             (Some(missing), _) => (format!("wait for {missing}"), String::new()),
             (None, BatchContent::Files(files)) => (
@@ -245,8 +274,11 @@ fn show(waiting: &[Waiting], bad: &[Bad], format: DoingFormat) -> Result<ExitSta
                     .collect::<Vec<_>>()
                     .join(" "),
             ),
-            (None, BatchContent::Rows(rows)) => (
-                format!("load {}", output::counted(rows.len() as u64, "inline row")),
+            (None, BatchContent::Rows(list)) => (
+                format!(
+                    "load {}",
+                    output::counted(list.rows.len() as u64, "inline row")
+                ),
                 source.origin.clone(),
             ),
         };

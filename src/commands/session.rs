@@ -18,13 +18,13 @@ use super::{
 use crate::{
     archive::{Archive, Removed},
     batch_no::BatchNo,
-    cli::Doing,
+    cli::{Doing, DoingFormat},
     error::{Error, ExitStatus, Result},
     hook::Announcement,
     inbox::Inbox,
     ledger::{self, RunEntry},
     load::Warehouse,
-    pipeline::{BatchSource, Outcome, Pipeline, Progress},
+    pipeline::{Batch, Ending, Outcome, Pipeline, Progress},
     provider::Provider,
     publish::{Lock, Staging},
     source_url::SourceUrl,
@@ -57,6 +57,8 @@ pub(super) struct LoadSession<'a> {
     stop: Stop,
     /// The signal's error, once it has ended something.
     stopped: Option<Error>,
+    /// What has ended the run: nothing of it is published.
+    fault: Option<Error>,
     cadence: Cadence,
 }
 
@@ -71,33 +73,31 @@ enum Cadence {
     Strict,
 }
 
-/// A batch to be loaded, with the columns of its inline list.
-pub(super) type Loadable = (BatchSource, Vec<String>);
-
 /// Batches to be loaded, made one by one when their turn comes: each may hold a long list.
 pub(super) trait Queue {
     /// The batches' numbers.
     fn names(&self) -> Vec<String>;
 
     /// The batch at `index`.
-    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Loadable>;
+    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Batch>;
 
     /// What to load in place of a batch whose link is dead.
-    fn instead(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Option<Loadable>>;
+    fn instead(&mut self, _: &LoadSession<'_>, _index: usize) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+
+    /// What has become of the batch at `index`.
+    fn note(&mut self, _index: usize, _: &Outcome) {}
 }
 
-impl Queue for &[Loadable] {
+impl Queue for &[Batch] {
     fn names(&self) -> Vec<String> {
-        let names = self.iter().map(|(batch, _)| batch.batch_no.to_string());
+        let names = self.iter().map(|batch| batch.batch_no.to_string());
         names.collect()
     }
 
-    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Loadable> {
+    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Batch> {
         Ok(self[index].clone())
-    }
-
-    fn instead(&mut self, _: &LoadSession<'_>, _: usize) -> Result<Option<Loadable>> {
-        Ok(None)
     }
 }
 
@@ -159,6 +159,7 @@ impl<'a> LoadSession<'a> {
             tried: 0,
             stop,
             stopped: None,
+            fault: None,
             cadence: Cadence::Unwatched,
         })
     }
@@ -236,6 +237,11 @@ impl<'a> LoadSession<'a> {
         self.stopped.is_some()
     }
 
+    /// Whether what was loaded is published: a fault undoes it.
+    pub(super) fn is_published(&self) -> bool {
+        self.fault.is_none()
+    }
+
     pub(super) fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
@@ -254,25 +260,25 @@ impl<'a> LoadSession<'a> {
     }
 
     /// Loads the batches in order and publishes what they have changed, once.
-    pub(super) fn load_all(&mut self, batches: &[Loadable]) -> Result<()> {
-        self.load_some(batches, Limits::default())
+    pub(super) fn load_all(&mut self, batches: &[Batch]) {
+        self.load_some(&mut &*batches, Limits::default());
     }
 
     /// Like [`Self::load_all`], but stops between batches when `limits` say so.
     ///
-    /// A signal ends the batch under way, of which nothing is loaded; those before it are published.
-    pub(super) fn load_some(&mut self, mut batches: impl Queue, limits: Limits) -> Result<()> {
+    /// A signal ends the batch under way, of which nothing is loaded; those before it are published. A fault of the
+    /// machine or the warehouse ends everything; the report has it.
+    pub(super) fn load_some(&mut self, batches: &mut impl Queue, limits: Limits) {
         let names = batches.names();
         if names.is_empty() {
-            return Ok(());
+            return;
         }
-        let count = names.len();
-        match self.load_locked(&mut batches, count, limits) {
+        match self.load_locked(batches, names.len(), limits) {
             Err(error @ Error::Stopped { .. }) => self.note_error(error),
-            other => other?,
+            Err(error) => self.fault = Some(error),
+            Ok(()) => {}
         }
         self.left.extend(names.into_iter().skip(self.tried));
-        Ok(())
     }
 
     fn load_locked(
@@ -286,7 +292,8 @@ impl<'a> LoadSession<'a> {
         // Nobody else writes now: whatever is half-written there, a dead process has left.
         Inbox::new(&config.data_dir).remove_leftovers()?;
         Archive::new(&config.data_dir).remove_leftovers()?;
-        let staging = Staging::prepare(&config.warehouse_path(), &config.warehouse, &self.stop)?;
+        let may_begin_anew = self.command == "backfill";
+        let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
         let loaded = self.load_into(&staging, batches, count, limits);
@@ -345,12 +352,15 @@ impl<'a> LoadSession<'a> {
             let tried = self
                 .outcomes
                 .iter()
-                .filter(|outcome| outcome.outcome != "waiting");
+                .filter(|outcome| outcome.outcome != Ending::Waiting);
             if late || tried.count() >= limits.batches {
                 break;
             }
             match self.load_next(&mut warehouse, batches, index) {
-                Ok(outcome) => self.outcomes.push(outcome),
+                Ok(outcome) => {
+                    batches.note(index, &outcome);
+                    self.outcomes.push(outcome);
+                }
                 // Batches before it are whole: what they took is not thrown away.
                 Err(error @ Error::Stopped { .. }) => {
                     self.note_error(error);
@@ -396,7 +406,7 @@ impl<'a> LoadSession<'a> {
     ) -> Result<Outcome> {
         self.stop.check()?;
         let outcome = self.load_one(warehouse, &batches.take(self, index)?)?;
-        if outcome.outcome == ledger::State::Expired.as_str()
+        if outcome.outcome == Ending::Expired
             && let Some(other) = batches.instead(self, index)?
         {
             return self.load_one(warehouse, &other);
@@ -404,12 +414,12 @@ impl<'a> LoadSession<'a> {
         Ok(outcome)
     }
 
-    fn load_one(&self, warehouse: &mut Warehouse, (batch, columns): &Loadable) -> Result<Outcome> {
+    fn load_one(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<Outcome> {
         tracing::info!(batch_no = %batch.batch_no, origin = batch.origin, "loading");
-        let outcome = self.pipeline.load(warehouse, batch, columns)?;
+        let outcome = self.pipeline.load(warehouse, batch)?;
         tracing::info!(
             batch_no = outcome.batch_no,
-            outcome = outcome.outcome,
+            outcome = outcome.outcome.as_str(),
             rows = outcome.rows_loaded,
             rejected = outcome.rows_rejected,
             "done"
@@ -419,7 +429,7 @@ impl<'a> LoadSession<'a> {
 
     fn exit_status(&self) -> ExitStatus {
         let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
-        let errors = self.errors.iter().chain(&self.stopped);
+        let errors = self.errors.iter().chain(&self.stopped).chain(&self.fault);
         let errors = errors.map(Error::exit_status);
         let left = (!self.left.is_empty()).then_some(ExitStatus::Incomplete);
         let anything_late = self.late.as_ref().is_some_and(|late| !late.is_empty());
@@ -435,7 +445,8 @@ impl<'a> LoadSession<'a> {
             warehouse: self.context.config.warehouse_path(),
             exit: self.exit_status(),
             outcomes: &self.outcomes,
-            errors: &self.errors,
+            errors: self.errors.iter().chain(&self.fault).collect(),
+            published: self.is_published(),
             left: &self.left,
             stopped: self.stopped.as_ref(),
             late: self.late.as_deref().unwrap_or_default(),
@@ -445,11 +456,18 @@ impl<'a> LoadSession<'a> {
     /// Prints the result; returns how the process should exit.
     pub(super) fn finish(mut self) -> Result<ExitStatus> {
         // Nothing was written: what is published tells.
-        if self.late.is_none() && !self.context.config.expected_every.is_empty() {
+        if self.late.is_none()
+            && self.is_published()
+            && !self.context.config.expected_every.is_empty()
+        {
             let connection = ledger::open_reading(&self.context.config.warehouse_path())?;
             self.late = self.look_for_late(connection.as_ref())?;
         }
         self.report().print(self.doing.format)?;
+        if let (Some(fault), DoingFormat::Json) = (&self.fault, self.doing.format) {
+            // Whoever reads the report may not look at stderr, and whoever is woken up may not have the report.
+            super::report_error(fault);
+        }
         let exit = self.exit_status();
         if self.is_stopped() {
             // A name that is being looked up, for one, can't be waited for.

@@ -22,6 +22,8 @@ pub struct Batch {
     pub event_type: Option<String>,
     /// When its first page was announced, in epoch milliseconds.
     pub announced_at: Option<i64>,
+    /// When its first page was received, in epoch microseconds.
+    pub received_at: Option<i64>,
     /// Rows the batch should have.
     pub total: Option<u64>,
     /// The rows, or where they are.
@@ -75,8 +77,8 @@ impl Batch {
 
 /// Puts the pages of each number together, whatever order they came in.
 ///
-/// The batches come in the order of their first announcements; where every announcement says when it
-/// was made, that is the order, and else the order given. A number whose pages are complete and which
+/// The batches come in the order of their first announcements; where it is known of all when they were made or
+/// received, that is the order, and else the order given. A number whose pages are complete and which
 /// is then announced with other content is a second batch. Announcements of one number with different
 /// `eventType`s are different batches.
 ///
@@ -86,8 +88,8 @@ impl Batch {
 /// other batches are not affected.
 #[must_use]
 pub fn assemble(mut announcements: Vec<Announcement>) -> Vec<Assembled> {
-    if announcements.iter().all(|a| a.announced_at.is_some()) {
-        announcements.sort_by_key(|a| a.announced_at);
+    if announcements.iter().all(|a| a.order().is_some()) {
+        announcements.sort_by_key(Announcement::order);
     }
     let ambiguous = numbers_of_several_events(&announcements);
 

@@ -229,6 +229,7 @@ impl PageSet {
         let announced = || self.pages.values().map(|page| &page.announcement);
         let event_type = announced().find_map(|a| a.event_type.clone());
         let announced_at = announced().filter_map(|a| a.announced_at).min();
+        let received_at = announced().filter_map(|a| a.received_at).min();
         let unknown_keys = announced().map(|a| a.unknown_keys).sum();
         let mut notes = self.repetitions();
         let content = if is_file {
@@ -241,6 +242,7 @@ impl PageSet {
             origin,
             event_type,
             announced_at,
+            received_at,
             total: self.total,
             content,
             missing: missing.filter(|_| !pages_incomplete),

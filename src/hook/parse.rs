@@ -248,6 +248,7 @@ fn read_hook(origin: &str, members: &[(String, &RawValue)]) -> Result<Announceme
         event_type: None,
         id: None,
         announced_at: None,
+        received_at: None,
         hook: BatchHook {
             batch_no,
             page,

@@ -10,10 +10,10 @@ use duckdb::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{BatchEntry, Control, Difference, FileEntry, State};
+use super::{BatchEntry, Control, Difference, FileEntry, State, check, tables::kind_of};
 use crate::{
     error::{Error, Result},
-    warehouse_file::{self, check_magic, check_no_wal, refused},
+    warehouse_file::{self, check_magic, keep_writers_out, refused},
 };
 
 /// A row of `redledger.batch` as it stands.
@@ -84,17 +84,18 @@ impl FromSql for State {
     }
 }
 
-/// Opens the warehouse to read the ledger; `None` when there is no warehouse or no ledger in it yet.
+/// Opens the warehouse to read the ledger; `None` when there is no warehouse or nothing in it yet.
 ///
 /// # Errors
-/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or has a `.wal` beside
-/// it; [`Error::Locked`] while a run writes to it in place; [`Error::Io`] when it can't be looked for.
+/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or redledger, has lost tables of
+/// its ledger or has a `.wal` beside it that nobody writes; [`Error::Locked`] while somebody has it open to write, such
+/// as a run in place; [`Error::Io`] when it can't be looked for or read.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     if !warehouse_file::exists(path)? {
         return Ok(None);
     }
     check_magic(path)?;
-    check_no_wal(path)?;
+    drop(keep_writers_out(path)?);
     let open = || {
         let settings = EngineConfig::default()
             .access_mode(AccessMode::ReadOnly)?
@@ -104,24 +105,8 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
             .enable_autoload_extension(false)?;
         Connection::open_with_flags(path, settings)
     };
-    let connection = open().map_err(|error| {
-        if error.to_string().contains("Could not set lock") {
-            Error::Locked {
-                path: path.to_path_buf(),
-                holder: "a process that has it open to write".into(),
-            }
-        } else {
-            refused(path, &error)
-        }
-    })?;
-    let has_ledger: bool = connection
-        .query_row(
-            "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'redledger' AND table_name = 'batch'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(Error::database("look at the ledger"))?;
-    Ok(has_ledger.then_some(connection))
+    let connection = open().map_err(|error| refused(path, &error))?;
+    Ok(check(&connection, path)?.map(|_| connection))
 }
 
 /// The latest attempt at every batch, of `dataset` if given: failed ones first, then expired, waiting and
@@ -169,6 +154,41 @@ pub fn loaded_batches(connection: &Connection) -> Result<BTreeSet<LoadedBatch>> 
         })
     })?;
     Ok(batches.into_iter().collect())
+}
+
+/// A revision that was loaded, whether or not a later one has replaced it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedRevision {
+    /// Dataset.
+    pub dataset: String,
+    /// Batch.
+    pub batch_no: String,
+    /// 1, 2, ….
+    pub revision: i32,
+    /// When its content was accepted, in epoch microseconds. A ledger that does not say so tells when it was
+    /// announced, but never a time after it was loaded; `None` where it does not know.
+    pub accepted_at: Option<i64>,
+}
+
+/// Every revision that was loaded.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn accepted_revisions(connection: &Connection) -> Result<Vec<AcceptedRevision>> {
+    let accepted_at = later(connection, "batch", "accepted_at")?;
+    let sql = format!(
+        "SELECT dataset, batch_no, revision, \
+         epoch_us(coalesce({accepted_at}, least(coalesce(announced_at, loaded_at), loaded_at))) \
+         FROM redledger.batch WHERE state IN ('loaded', 'superseded')"
+    );
+    read(connection, &sql, &[], |row| {
+        Ok(AcceptedRevision {
+            dataset: text(row, 0)?,
+            batch_no: text(row, 1)?,
+            revision: row.get(2)?,
+            accepted_at: row.get(3)?,
+        })
+    })
 }
 
 /// The run that made a warehouse what it is.
@@ -225,12 +245,16 @@ pub(super) fn read_batches(
     order: &str,
     parameters: &[Option<&str>],
 ) -> Result<Vec<BatchRecord>> {
+    let [accepted_at, watermark] =
+        ["accepted_at", "watermark"].map(|column| later(connection, "batch", column));
     let sql = format!(
         "SELECT dataset, batch_no, revision, state, rows_expected, rows_read, rows_loaded, rows_rejected, \
          rows_added, rows_removed, rows_changed, files, bytes, content_hash, epoch_us(announced_at), \
          epoch_us(loaded_at), run_id, message, \
-         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no) \
-         FROM redledger.batch WHERE {condition} {order}"
+         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no), \
+         epoch_us({}), epoch_us({}) \
+         FROM redledger.batch WHERE {condition} {order}",
+        accepted_at?, watermark?
     );
     read(connection, &sql, parameters, |row| {
         let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
@@ -253,6 +277,8 @@ pub(super) fn read_batches(
                 bytes: known(12)?,
                 content_hash: row.get(13)?,
                 announced_at: row.get(14)?,
+                accepted_at: row.get(19)?,
+                watermark: row.get(20)?,
                 run_id: text(row, 16)?,
                 message: row.get(17)?,
             },
@@ -293,10 +319,13 @@ pub fn files(
     revision: i32,
 ) -> Result<Vec<FileEntry>> {
     let marks = vec!["?"; datasets.len()].join(", ");
+    let [kept, query_hash, identity] = ["rejections_kept", "query_hash", "identity"]
+        .map(|column| later(connection, "file", column));
     let sql = format!(
         "SELECT file_id, dataset, url, bytes, content_hash, etag, encoding, header, rows_read, rows_loaded, \
-         rows_rejected, archive_path, epoch_us(fetched_at) FROM redledger.file \
-         WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id"
+         rows_rejected, archive_path, epoch_us(fetched_at), {}, {}, {} FROM redledger.file \
+         WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id",
+        kept?, query_hash?, identity?
     );
     let parameters: Vec<Option<&str>> = std::iter::once(batch_no)
         .chain(datasets.iter().copied())
@@ -318,6 +347,9 @@ pub fn files(
             rows_rejected: known(10)?,
             archive_path: row.get(11)?,
             fetched_at: row.get::<_, Option<i64>>(12)?.unwrap_or_default(),
+            rejections_kept: count(row, 13)?,
+            query_hash: row.get(14)?,
+            identity: row.get(15)?,
         })
     })
 }
@@ -451,6 +483,19 @@ fn matching<'a>(
          LEFT JOIN redledger.file f ON f.file_id = r.file_id"
     );
     (sql, parameters)
+}
+
+/// A column that a ledger of an earlier release lacks, as SQL: NULL in such a one.
+pub(super) fn later(connection: &Connection, table: &str, column: &str) -> Result<String> {
+    let sql = "SELECT count(*) FROM duckdb_columns() WHERE schema_name = 'redledger' \
+               AND table_name = ? AND column_name = ? AND database_name = current_database()";
+    let there = read(connection, sql, &[Some(table), Some(column)], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    Ok(match there.first() {
+        Some(0) | None => format!("NULL::{}", kind_of(table, column)),
+        Some(_) => column.to_owned(),
+    })
 }
 
 /// A negative count, which nobody writes here, is as many as can be: it must not pass for a right one.

@@ -1,21 +1,29 @@
-//! The ledger's tables and what their columns mean.
-
-use std::path::Path;
-
-use duckdb::Connection;
-
-use super::quoted;
-use crate::error::{Error, Result};
+//! The ledger's tables and what their columns mean. Their order is the order of every row that is written.
 
 /// A table's name, comment and columns: name, type, comment.
-type TableText = (
+pub(super) type TableText = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str, &'static str)],
 );
 
+/// The version of these tables. A ledger of format 1 has no `format` table.
+pub(super) const FORMAT: i32 = 2;
+
+/// Columns that a ledger of format 1 lacks, with their table.
+pub(super) const SINCE_FORMAT_2: &[(&str, &str)] = &[
+    ("batch", "accepted_at"),
+    ("batch", "watermark"),
+    ("file", "rejections_kept"),
+    ("file", "query_hash"),
+    ("file", "identity"),
+];
+
+/// The table that says in which version the others are.
+pub(super) const FORMAT_TABLE: &str = "format";
+
 /// Tables with their columns, types and comments.
-const TABLES: &[TableText] = &[
+pub(super) const TABLES: &[TableText] = &[
     (
         "batch",
         "One row a revision of a batch. For bills it covers the bill lines too",
@@ -86,6 +94,16 @@ const TABLES: &[TableText] = &[
                 "VARCHAR",
                 "Why it is not loaded, or what is worth knowing",
             ),
+            (
+                "accepted_at",
+                "TIMESTAMP",
+                "When this content was accepted, which orders the revisions of a batch: announced_at, but never later than it was received; where nothing says when it was announced, when it was received; UTC",
+            ),
+            (
+                "watermark",
+                "TIMESTAMP",
+                "The newest accepted_at of all announcements of the batch while this revision stood, those included that changed nothing; older ones are refused; UTC",
+            ),
         ],
     ),
     (
@@ -122,6 +140,21 @@ const TABLES: &[TableText] = &[
                 "fetched_at",
                 "TIMESTAMP",
                 "When it was read to its end, UTC",
+            ),
+            (
+                "rejections_kept",
+                "BIGINT",
+                "How many of its rejected rows are in redledger.rejection; NULL where an older release wrote this",
+            ),
+            (
+                "query_hash",
+                "VARCHAR",
+                "SHA-256 of the URL's query without the parameters of a signature; NULL where nothing is left of it",
+            ),
+            (
+                "identity",
+                "VARCHAR",
+                "What an inline list is known by, however it is written: SHA-256 of its values; NULL for files, which are known by content_hash",
             ),
         ],
     ),
@@ -187,53 +220,28 @@ const TABLES: &[TableText] = &[
             ),
         ],
     ),
+    (
+        FORMAT_TABLE,
+        "The version of the tables of this schema; one row",
+        &[
+            (
+                "version",
+                "INTEGER",
+                "A redledger that knows only lower ones refuses the file; the next higher one upgrades it at its first load",
+            ),
+            (
+                "written_by",
+                "VARCHAR",
+                "The version of redledger that wrote it first in this form",
+            ),
+        ],
+    ),
 ];
 
-/// Creates what is missing of the ledger in the database at `path`.
-///
-/// # Errors
-/// [`Error::Warehouse`] for somebody else's database, which has tables but no ledger; [`Error::Database`] if the
-/// engine fails.
-pub fn create(connection: &Connection, path: &Path) -> Result<()> {
-    let (there, others): (usize, usize) = connection
-        .query_row(
-            "SELECT count(*) FILTER (schema_name = 'redledger'), count(*) FILTER (schema_name <> 'redledger') \
-             FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(Error::database("look at the ledger"))?;
-    if there == TABLES.len() {
-        return Ok(());
-    }
-    if there == 0 && others > 0 {
-        return Err(Error::Warehouse {
-            path: path.to_path_buf(),
-            message: "this is somebody else's DuckDB database: it has tables, but no ledger; it was left untouched"
-                .into(),
-            hint: Some("move it away, or name another folder with --data-dir".into()),
-        });
-    }
-    let mut sql = String::from("BEGIN; CREATE SCHEMA IF NOT EXISTS redledger;");
-    for (table, comment, columns) in TABLES {
-        let list: Vec<String> = columns
-            .iter()
-            .map(|(name, kind, _)| format!("{name} {kind}"))
-            .collect();
-        sql += &format!(
-            "CREATE TABLE IF NOT EXISTS redledger.{table}({});",
-            list.join(", ")
-        );
-        sql += &format!("COMMENT ON TABLE redledger.{table} IS {};", quoted(comment));
-        for (name, _, comment) in *columns {
-            sql += &format!(
-                "COMMENT ON COLUMN redledger.{table}.{name} IS {};",
-                quoted(comment)
-            );
-        }
-    }
-    sql += "COMMIT;";
-    connection
-        .execute_batch(&sql)
-        .map_err(Error::database("create the ledger"))
+/// A column's SQL type.
+pub(super) fn kind_of(table: &str, column: &str) -> &'static str {
+    let columns = TABLES.iter().filter(|(name, ..)| *name == table);
+    let mut columns = columns.flat_map(|(_, _, columns)| *columns);
+    let found = columns.find(|(name, ..)| *name == column);
+    found.map_or("VARCHAR", |(_, kind, _)| *kind)
 }

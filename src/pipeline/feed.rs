@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
@@ -11,13 +10,13 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::{
-    batch_source::{ArchivedFile, FileSource},
+    batch::{ArchivedFile, FileSource, InlineRows},
     headed_file::HeadedFile,
     progress::Progress,
     tally::Tally,
 };
 use crate::{
-    archive::{Archive, NamedBy, differs},
+    archive::{Archive, KeptFile, NamedBy, differs},
     batch_no::BatchNo,
     config::DownloadConfig,
     contract::{Contract, Layout},
@@ -34,8 +33,10 @@ use crate::{
 /// What all files of a batch are read with.
 #[derive(Clone)]
 pub(super) struct Feeding {
-    /// Where delivered bytes are kept, if they are.
-    pub(super) archive: Option<Archive>,
+    /// The archive of this data directory.
+    pub(super) archive: Archive,
+    /// Whether delivered bytes are kept there.
+    pub(super) keeps: bool,
     pub(super) fetcher: Fetcher,
     pub(super) download: Arc<DownloadConfig>,
     pub(super) progress: Arc<Progress>,
@@ -56,8 +57,7 @@ pub(super) struct Job {
 
 /// Rows that came inside the announcement.
 pub(super) struct InlineList {
-    pub(super) rows: Arc<Vec<ListRow>>,
-    pub(super) columns: Vec<String>,
+    pub(super) list: InlineRows,
     pub(super) scanned: Arc<ScanFile>,
     pub(super) origin: String,
 }
@@ -73,7 +73,10 @@ pub(super) struct FedFile {
     pub(super) content_type: Option<String>,
     pub(super) last_modified: Option<String>,
     pub(super) named_by: Option<NamedBy>,
-    pub(super) archive_path: Option<String>,
+    /// What an inline list is known by.
+    pub(super) identity: Option<String>,
+    pub(super) query_hash: Option<String>,
+    pub(super) kept: Option<KeptFile>,
     pub(super) encoding: &'static str,
     pub(super) header: String,
     pub(super) read: u64,
@@ -91,7 +94,7 @@ impl Feeding {
         contract: Arc<Contract>,
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
-    ) -> Result<Vec<FedFile>> {
+    ) -> Result<Vec<FedFile>, FeedEnd> {
         let shared = SharedLayout::default();
         let mut feeds = futures_util::stream::iter(jobs)
             .map(|job| self.feed_file(job, &batch_no, &contract, &shared, &scan, &sender))
@@ -121,7 +124,7 @@ impl Feeding {
         shared: &SharedLayout,
         scan: &Scan,
         sender: &mpsc::Sender<ScanMessage>,
-    ) -> Result<FedFile> {
+    ) -> Result<FedFile, FeedEnd> {
         let headed = match job.headed {
             Some(headed) => *headed,
             None => self.head(&job.source, Some(contract)).await?,
@@ -162,21 +165,30 @@ impl Feeding {
         }
         let ends_with_line_break = reader.ended_with_line_break();
         if contract.csv.ends_with_line_break && !ends_with_line_break {
-            return Err(without_line_break(&origin));
+            return Err(without_line_break(&origin).into());
         }
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
-        let (bytes, hash, mut archive_path) = self.keep(tally, contract, batch_no, "csv").await?;
+        let (bytes, hash, mut kept) = self.keep(tally, contract, batch_no, "csv").await?;
         let mut fetched_at = ledger::now();
+        let mut query_hash = None;
         if let FileSource::Archived(archived) = &job.source {
             let ArchivedFile { archive, file } = archived.as_ref();
             if hash != file.content_hash {
-                return Err(differs(&archive.path_of(file), &hash, &file.content_hash));
+                return Err(differs(&archive.path_of(file), &hash, &file.content_hash).into());
             }
             fetched_at = file.fetched_at_us;
-            archive_path = archive_path.or_else(|| Some(file.path.clone()));
+            query_hash.clone_from(&file.query_hash);
+            kept = kept.or_else(|| {
+                Some(KeptFile {
+                    archive: archive.clone(),
+                    path: file.path.clone(),
+                })
+            });
         }
         Ok(FedFile {
-            archive_path,
+            identity: None,
+            query_hash,
+            kept,
             scanned,
             url: job.source.origin(),
             bytes,
@@ -197,7 +209,7 @@ impl Feeding {
     /// Reads an archived file again for the delivered text of a few of its rows.
     pub(super) async fn reread(
         &self,
-        path: &Path,
+        kept: &KeptFile,
         contract: &Contract,
         encoding: &str,
         rejections: Vec<&mut Rejection>,
@@ -206,7 +218,7 @@ impl Feeding {
             .into_iter()
             .map(|rejection| (rejection.line, rejection))
             .collect();
-        let opened = open_file(path).await?;
+        let opened = open_file(&kept.place()).await?;
         let options = ReaderOptions {
             origin: opened.origin,
             delimiter: Some(contract.csv.delimiter),
@@ -234,12 +246,17 @@ impl Feeding {
         contract: &Contract,
         batch_no: &BatchNo,
         extension: &'static str,
-    ) -> Result<(u64, String, Option<String>)> {
+    ) -> Result<(u64, String, Option<KeptFile>)> {
         let (dataset, batch_no) = (contract.name.clone(), batch_no.clone());
         let end = move || tally.finish(dataset.as_str(), &batch_no, extension);
-        tokio::task::spawn_blocking(end)
+        let (bytes, hash, path) = tokio::task::spawn_blocking(end)
             .await
-            .map_err(|error| Error::Internal(format!("an archiving task: {error}")))?
+            .map_err(|error| Error::Internal(format!("an archiving task: {error}")))??;
+        let kept = path.map(|path| KeptFile {
+            archive: self.archive.clone(),
+            path,
+        });
+        Ok((bytes, hash, kept))
     }
 
     /// Feeds the rows of an inline list, as a file that was never one.
@@ -250,14 +267,13 @@ impl Feeding {
         contract: Arc<Contract>,
         scan: Arc<Scan>,
         sender: mpsc::Sender<ScanMessage>,
-    ) -> Result<Vec<FedFile>> {
+    ) -> Result<Vec<FedFile>, FeedEnd> {
         let InlineList {
-            rows,
-            columns,
+            list: InlineRows { rows, columns },
             scanned,
             origin,
         } = list;
-        let tally = Tally::new(self.archive.as_ref());
+        let tally = Tally::new(self.keeps.then_some(&self.archive));
         let mut position = 1;
         for part in rows.chunks(ROWS_PER_CHUNK) {
             let mut chunk = scan.spare_chunk();
@@ -281,9 +297,11 @@ impl Feeding {
                 .fetch_add(part.len() as u64, Ordering::Relaxed);
             send(&sender, &scanned, chunk).await?;
         }
-        let (bytes, hash, archive_path) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
+        let (bytes, hash, kept) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
         Ok(vec![FedFile {
-            archive_path,
+            identity: None,
+            query_hash: None,
+            kept,
             scanned,
             url: origin,
             bytes,
@@ -328,16 +346,31 @@ async fn send(
     sender: &mpsc::Sender<ScanMessage>,
     file: &Arc<ScanFile>,
     chunk: Chunk,
-) -> Result<()> {
+) -> Result<(), FeedEnd> {
     let message = FileChunk {
         file: Arc::clone(file),
         chunk,
     };
-    // The insert has failed and says why; this error is never shown.
-    sender
-        .send(Ok(message))
-        .await
-        .map_err(|_| Error::Internal("the insert has ended".into()))
+    let sent = sender.send(Ok(message)).await;
+    sent.map_err(|_| FeedEnd::NobodyListens)
+}
+
+/// Why a feed has ended early.
+#[derive(Debug)]
+pub(super) enum FeedEnd {
+    /// The insert has ended, and says why.
+    NobodyListens,
+    /// It has failed itself.
+    Failed(Error),
+}
+
+impl<E> From<E> for FeedEnd
+where
+    Error: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// A file that was cut before it was sent has any length, and any row count.
@@ -423,7 +456,8 @@ mod tests {
             expected_rows: None,
         }));
         let feeding = Feeding {
-            archive: None,
+            archive: Archive::new(folder.path()),
+            keeps: false,
             fetcher: Fetcher::new(&download).expect("a fetcher"),
             download,
             progress: Arc::default(),
@@ -440,6 +474,9 @@ mod tests {
             .await
             .expect("the scan is told");
         let failed = feed.await.expect("no panic").expect_err("a missing file");
+        let FeedEnd::Failed(failed) = failed else {
+            panic!("{failed:?}")
+        };
         assert!(
             failed.to_string().contains(&missing.display().to_string()),
             "{failed}"

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    batch_source::FileSource,
+    batch::FileSource,
     feed::Feeding,
     tally::{Tally, Tap},
 };
@@ -115,7 +115,8 @@ impl Feeding {
 
     /// Where a file is to be kept; not twice in one archive.
     fn archive_for(&self, source: &FileSource) -> Option<&Archive> {
-        self.archive.as_ref().filter(|own| match source {
+        let own = self.keeps.then_some(&self.archive);
+        own.filter(|own| match source {
             FileSource::Archived(archived) => archived.archive != **own,
             FileSource::Url(_) | FileSource::Path(_) | FileSource::Spooled { .. } => true,
         })

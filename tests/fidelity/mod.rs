@@ -12,8 +12,9 @@ use redledger::{
     batch_no::BatchNo,
     config::Config,
     contract::Contracts,
+    history::Acceptance,
     load::Warehouse,
-    pipeline::{BatchContent, BatchSource, FileSource, Outcome, Pipeline, Progress},
+    pipeline::{Batch, BatchContent, FileSource, Outcome, Pipeline, Progress},
     stop::Stop,
 };
 
@@ -150,13 +151,15 @@ impl Bench {
                 "DELETE FROM redledger.batch; DELETE FROM redledger.rejection; DELETE FROM redledger.control",
             )
             .expect("an empty ledger");
-        let source = BatchSource {
+        let batch = Batch {
             batch_no: BatchNo::new("B1").expect("a number"),
             dataset: Some(Arc::clone(
                 self.contracts.require("specimen").expect("the contract"),
             )),
             origin: "rows.csv".into(),
             announced_at: None,
+            acceptance: Acceptance::by_hand(0),
+            by_hand: true,
             total,
             content: BatchContent::Files(vec![FileSource::Path(path)]),
             missing: None,
@@ -167,7 +170,7 @@ impl Bench {
         };
         let outcome = self
             .pipeline
-            .load(&mut self.warehouse, &source, &[])
+            .load(&mut self.warehouse, &batch)
             .expect("no fault of the machine");
         let connection = self.warehouse.connection();
         let mut statement = connection

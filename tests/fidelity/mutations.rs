@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use redledger::pipeline::Ending;
+
 use super::{
     Bench, Delivered, Loaded,
     damage::{Damaged, Document, Harm, KINDS, LATIN, damage},
@@ -68,7 +70,7 @@ fn tally(
         let (kind, outcome) = (damaged.kind, &delivered.outcome);
         let of_kind = tallies.entry(kind).or_default();
         of_kind.files += 1;
-        of_kind.loaded += u64::from(outcome.outcome == "loaded");
+        of_kind.loaded += u64::from(outcome.outcome == Ending::Loaded);
         of_kind.sent += sent;
         of_kind.rows += delivered.rows.len() as u64;
         of_kind.rejected += delivered.rejections.len() as u64;
@@ -76,7 +78,7 @@ fn tally(
         if let Err(why) = judge(&document, &damaged, total, &delivered) {
             wrong.push(format!(
                 "{number}, {kind}: {why}\n{:?} {:?}\n{}",
-                outcome.outcome,
+                outcome.outcome.as_str(),
                 delivered.rejections,
                 String::from_utf8_lossy(&damaged.bytes)
             ));
@@ -93,7 +95,7 @@ fn judge(
     delivered: &Delivered,
 ) -> Result<(), String> {
     let outcome = &delivered.outcome;
-    if total.is_some_and(|total| outcome.outcome == "loaded" && outcome.rows_read != total) {
+    if total.is_some_and(|total| outcome.outcome == Ending::Loaded && outcome.rows_read != total) {
         return Err(format!(
             "{} rows where {total:?} are announced",
             outcome.rows_read

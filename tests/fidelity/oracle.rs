@@ -75,10 +75,10 @@ fn plain(amount: &str) -> String {
 /// reader finds on its line; nothing is counted twice.
 pub(super) fn judge(text: &[u8], delivered: &Delivered) -> Result<(), String> {
     let outcome = &delivered.outcome;
-    if outcome.outcome != "loaded" {
+    if outcome.outcome.as_str() != "loaded" {
         return match (delivered.rows.as_slice(), &outcome.message) {
             ([], Some(_)) => Ok(()),
-            _ => Err(format!("{}: rows or no reason", outcome.outcome)),
+            _ => Err(format!("{}: rows or no reason", outcome.outcome.as_str())),
         };
     }
     let (loaded, rejected) = (delivered.rows.len(), delivered.rejections.len());

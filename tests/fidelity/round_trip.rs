@@ -105,7 +105,7 @@ fn text_amounts_and_times_come_back_as_they_were_sent() {
             let delivered = bench
                 .borrow_mut()
                 .deliver(text.as_bytes(), Some(rows.len() as u64));
-            prop_assert_eq!(delivered.outcome.outcome, "loaded");
+            prop_assert_eq!(delivered.outcome.outcome.as_str(), "loaded");
             prop_assert_eq!(&delivered.rejections, &vec![]);
             prop_assert_eq!(delivered.rows.len(), rows.len());
             for (number, (row, (name, note, units, at))) in
@@ -133,7 +133,8 @@ fn a_cell_of_a_megabyte_comes_back_whole_and_one_with_a_nul_is_rejected() {
     );
     let delivered = bench.deliver(text.as_bytes(), None);
     assert_eq!(
-        delivered.outcome.outcome, "loaded",
+        delivered.outcome.outcome.as_str(),
+        "loaded",
         "{:?}",
         delivered.outcome.message
     );

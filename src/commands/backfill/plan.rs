@@ -16,7 +16,7 @@ use crate::{
     cli::Backfill,
     contract::Contract,
     error::{Error, Result},
-    hook,
+    history, hook,
     inbox::Inbox,
     ledger::{self, BatchRecord},
 };
@@ -138,13 +138,16 @@ impl Planner<'_> {
     /// The revisions that the warehouse does not have yet, after the one that is loaded.
     fn replay_batch(&mut self, archive: &Archive, dataset: &str, batch_no: &BatchNo) -> Result<()> {
         let contract = self.context.contracts.require(dataset)?.clone();
-        let deliveries = archive.deliveries(dataset, batch_no)?;
+        let deliveries = history::in_order(archive.deliveries(dataset, batch_no)?);
         let loaded = self
             .ledger
             .get(&(dataset.to_owned(), batch_no.to_string()))
             .and_then(|record| record.loaded_revision);
-        let newest = deliveries.iter().map(|delivery| delivery.revision).max();
-        for delivery in deliveries {
+        let newest = deliveries
+            .iter()
+            .map(|(delivery, _)| delivery.revision)
+            .max();
+        for (delivery, _) in deliveries {
             let announced = delivery.announced_at_ms.map(|at| at.saturating_mul(1000));
             if !self.is_in_time(announced.unwrap_or(delivery.recorded_at_us)) {
                 continue;

@@ -7,21 +7,26 @@ use crate::{
     batch_no::BatchNo,
     contract::Contract,
     error::Error,
+    history::Acceptance,
     hook::{self, ListRow},
     source_url::SourceUrl,
 };
 
 /// What is to be loaded.
 #[derive(Debug, Clone)]
-pub struct BatchSource {
+pub struct Batch {
     /// Its number.
     pub batch_no: BatchNo,
     /// Its dataset, if the command line or the configuration says; else the columns decide.
     pub dataset: Option<Arc<Contract>>,
     /// Where it was announced.
     pub origin: String,
-    /// Epoch milliseconds.
+    /// When it says that it was, in epoch milliseconds.
     pub announced_at: Option<i64>,
+    /// When it counts as accepted.
+    pub acceptance: Acceptance,
+    /// Whether somebody waits for it: that nothing is done with it is worth an exit status.
+    pub by_hand: bool,
     /// Rows announced.
     pub total: Option<u64>,
     /// The rows or where they are.
@@ -43,8 +48,12 @@ pub struct BatchSource {
 pub struct Replay {
     /// The revision it was.
     pub revision: i32,
+    /// The newest announcement that it stood against, in epoch microseconds.
+    pub watermark: Option<i64>,
     /// The files that its rows name.
     pub named: Arc<HashMap<NamedBy, Arc<ArchivedFile>>>,
+    /// Whether a rollback has withdrawn it.
+    pub is_withdrawn: bool,
     /// Whether the archive is another data directory's.
     pub foreign: bool,
 }
@@ -55,13 +64,37 @@ pub enum BatchContent {
     /// Files, in order.
     Files(Vec<FileSource>),
     /// An inline list.
-    Rows(Arc<Vec<ListRow>>),
+    Rows(InlineRows),
 }
 
-impl BatchSource {
-    /// What is wrong with its archived files, if anything: a damaged file fails in many ways, most of which
-    /// look like the provider's fault.
-    pub(super) fn damage(&self) -> Option<Error> {
+/// The rows of an inline list.
+#[derive(Debug, Clone)]
+pub struct InlineRows {
+    /// In order.
+    pub rows: Arc<Vec<ListRow>>,
+    /// Their keys, in the order of first appearance.
+    pub columns: Vec<String>,
+}
+
+/// How an announcement came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Through the inbox; at this time in epoch microseconds, if its announcements do not say when.
+    Inbox(i64),
+    /// On a command line, at this time in epoch microseconds: somebody waits for it.
+    ByHand(i64),
+}
+
+impl Batch {
+    /// The cause of an error: where the batch comes from an archive, a file of it may be damaged, which looks like the
+    /// provider's fault.
+    pub(super) fn cause_of(&self, error: Error) -> Error {
+        let damage = self.replay.as_ref().and_then(|_| self.damage());
+        damage.unwrap_or(error)
+    }
+
+    /// What is wrong with its archived files, if anything.
+    fn damage(&self) -> Option<Error> {
         let own = match &self.content {
             BatchContent::Files(files) => files.as_slice(),
             BatchContent::Rows(_) => &[],
@@ -77,28 +110,50 @@ impl BatchSource {
 
     /// An announced batch of `dataset` (or of the one its columns fit).
     #[must_use]
-    pub fn announced(batch: hook::Batch, dataset: Option<Arc<Contract>>) -> (Self, Vec<String>) {
+    pub fn announced(batch: hook::Batch, dataset: Option<Arc<Contract>>, way: Way) -> Self {
         let columns = batch.columns();
         let content = match batch.content {
             hook::Content::Files(urls) => {
                 BatchContent::Files(urls.into_iter().map(FileSource::Url).collect())
             }
-            hook::Content::Rows(rows) => BatchContent::Rows(Arc::new(rows)),
+            hook::Content::Rows(rows) => BatchContent::Rows(InlineRows {
+                rows: Arc::new(rows),
+                columns,
+            }),
         };
-        let source = Self {
+        let acceptance = match (way, batch.announced_at) {
+            // Nothing says when: it is given now.
+            (Way::ByHand(now), None) => Acceptance::by_hand(now),
+            (Way::ByHand(now), announced_at) => Acceptance::announced(announced_at, now),
+            (Way::Inbox(received_at), announced_at) => {
+                Acceptance::announced(announced_at, batch.received_at.unwrap_or(received_at))
+            }
+        };
+        let mut notes = batch.notes;
+        if acceptance.is_from_the_future {
+            notes.push(format!(
+                "`createTime` {} is later than its receipt, which counts instead",
+                batch.announced_at.unwrap_or_default()
+            ));
+        }
+        Self {
             batch_no: batch.batch_no,
             dataset,
             origin: batch.origin,
-            announced_at: batch.announced_at,
+            announced_at: match acceptance.is_from_the_future {
+                true => Some(acceptance.at / 1000),
+                false => batch.announced_at,
+            },
+            acceptance,
+            by_hand: matches!(way, Way::ByHand(_)),
             total: batch.total,
             content,
             missing: batch.missing,
             pages_incomplete: batch.pages_incomplete,
-            notes: batch.notes,
+            notes,
             unknown_keys: batch.unknown_keys,
             replay: None,
-        };
-        (source, columns)
+        }
     }
 }
 

@@ -1,0 +1,212 @@
+//! What a batch is: its dataset, and its place in the history of its number.
+
+use std::sync::Arc;
+
+use super::{Batch, BatchContent, Pipeline, headed_file::HeadedFile, judge::Failure};
+use crate::{
+    contract::Contract,
+    error::{Error, Result},
+    history::{Refusal, Standing},
+    ledger,
+    load::Warehouse,
+};
+
+/// A batch whose dataset is known, and where it stands.
+pub(super) struct Identified {
+    pub(super) contract: Arc<Contract>,
+    /// The dataset whose files its rows name.
+    pub(super) child: Option<Arc<Contract>>,
+    pub(super) standing: Standing,
+    /// The id that its first file gets.
+    pub(super) first_file: i64,
+    /// Its first file, opened to find out the dataset.
+    pub(super) headed: Option<HeadedFile>,
+}
+
+impl Identified {
+    /// Its own dataset, then that of the files that its rows name.
+    pub(super) fn contracts(&self) -> impl Iterator<Item = &Arc<Contract>> {
+        std::iter::once(&self.contract).chain(&self.child)
+    }
+}
+
+/// What became of the attempt to identify a batch.
+pub(super) enum Identification {
+    /// It can be loaded.
+    Ready(Box<Identified>),
+    /// Something else stands and stays.
+    Refused(Arc<Contract>, Box<Standing>, Refusal),
+    /// There is nothing to load and nothing that says into what.
+    Nothing,
+    /// Nothing of it can be loaded; its dataset where that is known.
+    Failed(Option<Arc<Contract>>, Failure),
+}
+
+impl Pipeline<'_> {
+    /// Finds out the dataset and what stands under the number.
+    pub(super) fn identify(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+    ) -> Result<Identification> {
+        let told = match self.told(warehouse, batch) {
+            Ok(Told::Dataset(contract)) => Some(contract),
+            Ok(Told::Unknown) => None,
+            Ok(Told::Nothing) => return Ok(Identification::Nothing),
+            Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
+        };
+        // What is older than what stands is not even fetched: its link may well be dead.
+        let presumed = match &told {
+            Some(contract) => Some(Arc::clone(contract)),
+            None => self.only_known(warehouse, batch)?,
+        };
+        if let Some(contract) = presumed {
+            let standing = self.standing(warehouse, &contract, batch)?;
+            if let Some(refusal) = refusal(&standing, batch) {
+                return Ok(Identification::Refused(
+                    contract,
+                    Box::new(standing),
+                    refusal,
+                ));
+            }
+        }
+        if let Some(missing) = &batch.missing {
+            let waiting = Failure::waiting(format!("{missing} not announced yet"));
+            return Ok(Identification::Failed(told, waiting));
+        }
+        let (contract, headed) = match self.headed(batch, told.as_ref()) {
+            Ok(found) => found,
+            Err(error) => {
+                let failure = Failure::of(batch.cause_of(error))?;
+                return Ok(Identification::Failed(told, failure));
+            }
+        };
+        let child = self.contracts.child_of(contract.name.as_str()).cloned();
+        for table in std::iter::once(&contract).chain(&child) {
+            if let Err(error) = warehouse.ensure_table(table, self.contracts) {
+                return Ok(Identification::Failed(Some(contract), Failure::of(error)?));
+            }
+        }
+        let standing = self.standing(warehouse, &contract, batch)?;
+        if let Some(refusal) = refusal(&standing, batch) {
+            return Ok(Identification::Refused(
+                contract,
+                Box::new(standing),
+                refusal,
+            ));
+        }
+        Ok(Identification::Ready(Box::new(Identified {
+            first_file: warehouse.next_file_id()?,
+            contract,
+            child,
+            standing,
+            headed,
+        })))
+    }
+
+    pub(super) fn standing(
+        &self,
+        warehouse: &Warehouse,
+        contract: &Contract,
+        batch: &Batch,
+    ) -> Result<Standing> {
+        let dataset = contract.name.as_str();
+        let archive = &self.feeding.archive;
+        Standing::of(warehouse.connection(), archive, dataset, &batch.batch_no)
+    }
+
+    /// The dataset as far as it is known before a file is opened.
+    fn told(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Told> {
+        if let Some(contract) = &batch.dataset {
+            return Ok(Told::Dataset(Arc::clone(contract)));
+        }
+        let BatchContent::Rows(list) = &batch.content else {
+            return Ok(Told::Unknown);
+        };
+        if !list.rows.is_empty()
+            || batch.missing.is_some()
+            || batch.total.is_some_and(|rows| rows > 0)
+        {
+            let contract = self.contracts.detect(&batch.origin, &list.columns)?;
+            return Ok(Told::Dataset(Arc::clone(contract)));
+        }
+        // No row shows it, but the ledger may: the batch was loaded before, and is empty now.
+        let datasets = ledger::datasets_of(warehouse.connection(), batch.batch_no.as_str())?;
+        match datasets.as_slice() {
+            [] => Ok(Told::Nothing),
+            [only] => Ok(Told::Dataset(Arc::clone(self.contracts.require(only)?))),
+            several => Err(Error::Announcement {
+                origin: batch.origin.clone(),
+                message: format!(
+                    "batch {} is empty now, and is loaded in more than one dataset: {}",
+                    batch.batch_no,
+                    several.join(", ")
+                ),
+                hint: Some(
+                    "name it with --dataset, or map its eventType under [hook.events]".into(),
+                ),
+            }),
+        }
+    }
+
+    /// The dataset that the ledger knows the number under, if it is one.
+    fn only_known(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Option<Arc<Contract>>> {
+        let datasets = ledger::datasets_of(warehouse.connection(), batch.batch_no.as_str())?;
+        Ok(match datasets.as_slice() {
+            [only] => self.contracts.get(only).cloned(),
+            _ => None,
+        })
+    }
+
+    /// Opens the first file, and finds out the dataset by its header where nothing else tells.
+    fn headed(
+        &self,
+        batch: &Batch,
+        told: Option<&Arc<Contract>>,
+    ) -> Result<(Arc<Contract>, Option<HeadedFile>)> {
+        let first = match &batch.content {
+            BatchContent::Files(files) => files.first(),
+            BatchContent::Rows(_) => None,
+        };
+        let Some(first) = first else {
+            let contract = told.cloned();
+            return contract
+                .map(|contract| (contract, None))
+                .ok_or_else(|| Error::Internal("a batch without rows, files and dataset".into()));
+        };
+        let head = self.feeding.head(first, told.map(AsRef::as_ref));
+        let file = self.runtime.block_on(self.stop.unless(head))?;
+        if let Some(contract) = told {
+            return Ok((Arc::clone(contract), Some(file)));
+        }
+        let header = file.header();
+        let split = |delimiter| header.split(delimiter);
+        let detected = self
+            .contracts
+            .detect_split(file.origin(), &header.cells, split);
+        let contract = detected.map_err(|error| file.header_fault().unwrap_or(error))?;
+        // Another delimiter or encoding than the defaults, or quotes that speak for another: the header is read again
+        // as the contract says.
+        let is_read = contract.csv.delimiter == b',' && contract.csv.encoding.is_none();
+        let headed = (is_read && file.header_fault().is_none()).then_some(file);
+        Ok((Arc::clone(contract), headed))
+    }
+}
+
+/// What is known of a batch's dataset beforehand.
+enum Told {
+    Dataset(Arc<Contract>),
+    /// A header will show it.
+    Unknown,
+    /// Nothing ever will: there is not even a row.
+    Nothing,
+}
+
+fn refusal(standing: &Standing, batch: &Batch) -> Option<Refusal> {
+    match &batch.replay {
+        None => standing.refuses(batch.acceptance),
+        Some(replay) => {
+            standing.refuses_replay(replay.revision, replay.is_withdrawn, batch.acceptance.at)
+        }
+    }
+}

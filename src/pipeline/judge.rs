@@ -1,0 +1,368 @@
+//! Whether what was inserted may stay: totals, limits, controls, and what stands under the number already.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Batch, BatchContent,
+    identify::Identified,
+    insert::{Insert, Inserted},
+};
+use crate::{
+    archive::content_hash,
+    contract::{Contract, FieldType},
+    error::{Error, ExitStatus, FailedState, Result, Scope},
+    ledger::{Control, Difference, FileEntry},
+    load::{HOOK_TOTAL, LINE_TOTAL, Totals, accounted, control},
+};
+
+/// How a batch was judged.
+pub(super) enum Verdict {
+    /// Its rows stay.
+    Load,
+    /// The same content is loaded already.
+    Unchanged,
+    /// Nothing of it is loaded.
+    NotLoaded(Failure),
+}
+
+/// Why nothing of a batch is loaded.
+pub(super) struct Failure {
+    pub(super) state: FailedState,
+    pub(super) exit: ExitStatus,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    fn failed(message: String, hint: Option<&str>) -> Self {
+        Self {
+            state: FailedState::Failed,
+            exit: ExitStatus::Attention,
+            message,
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    pub(super) fn waiting(message: String) -> Self {
+        Self {
+            state: FailedState::Waiting,
+            exit: ExitStatus::Incomplete,
+            message,
+            hint: Some(
+                "`run` loads it once they are announced; to `ingest`, give all its pages in one call"
+                    .into(),
+            ),
+        }
+    }
+
+    /// What an error means for the batch that it is about; one that ends the run comes back.
+    pub(super) fn of(error: Error) -> Result<Self> {
+        let policy = error.policy();
+        if policy.scope == Scope::Run {
+            return Err(error);
+        }
+        Ok(Self {
+            state: policy.state,
+            exit: policy.exit,
+            hint: policy.hint.map(str::to_owned),
+            message: error.chain(),
+        })
+    }
+}
+
+/// A batch whose rows are in the tables, for now, and what was found about them.
+pub(super) struct Judged {
+    /// Its own rows, then those of the files that they name.
+    pub(super) parts: Vec<Inserted>,
+    pub(super) controls: Vec<Control>,
+    pub(super) rows_expected: Option<u64>,
+    /// Against the revision that is loaded, if one is.
+    pub(super) difference: Option<Difference>,
+}
+
+impl Judged {
+    /// The files of all datasets.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
+        let parts = self.parts.iter();
+        parts.flat_map(|part| part.files.iter().map(|file| &file.entry))
+    }
+
+    /// A figure of all files, summed.
+    pub(super) fn sum(&self, of: impl Fn(&FileEntry) -> u64) -> u64 {
+        self.files().map(of).sum()
+    }
+
+    /// What the content is known by.
+    pub(super) fn known_by(&self) -> String {
+        content_hash(self.files().filter_map(FileEntry::known_by))
+    }
+
+    /// Whether it is, to the byte or value, what is known by `hash`. Earlier releases knew lists by their text.
+    pub(super) fn is_known_by(&self, hash: &str) -> bool {
+        let by_bytes =
+            || content_hash(self.files().filter_map(|file| file.content_hash.as_deref()));
+        self.known_by() == hash || by_bytes() == hash
+    }
+}
+
+/// A batch on its way to a verdict.
+struct Judging<'j> {
+    batch: &'j Batch,
+    identified: &'j Identified,
+    insert: &'j Insert<'j>,
+    judged: Judged,
+}
+
+impl Insert<'_> {
+    /// Everything between BEGIN and the verdict: the batch's own rows, then the files that they name.
+    pub(super) fn judged(&self, identified: &mut Identified) -> Result<(Judged, Verdict)> {
+        let headed = identified.headed.take();
+        let child = identified.child.as_deref();
+        let own = self.own(&identified.contract, child, identified.first_file, headed)?;
+        let mut judging = Judging {
+            batch: self.batch,
+            identified,
+            insert: self,
+            judged: Judged {
+                parts: Vec::new(),
+                controls: Vec::new(),
+                rows_expected: self.batch.total,
+                difference: None,
+            },
+        };
+        let verdict = judging.verdict(own)?;
+        Ok((judging.judged, verdict))
+    }
+}
+
+impl Judging<'_> {
+    fn verdict(&mut self, own: Inserted) -> Result<Verdict> {
+        if let Some(total) = self.batch.total {
+            let read = own.sum(|file| file.rows_read);
+            self.judged.controls.push(control(HOOK_TOTAL, total, read));
+            if read != total {
+                self.judged.parts.push(own);
+                return Ok(Verdict::NotLoaded(self.wrong_total(total, read)));
+            }
+        }
+        let (first_file, files) = (own.first_file, own.files.len() as i64);
+        let mut own = own;
+        let follow_ups = std::mem::take(&mut own.follow_ups);
+        if let Some(failure) = self.part(own)? {
+            return Ok(Verdict::NotLoaded(failure));
+        }
+        if let Some(child) = &self.identified.child {
+            let parent = &self.identified.contract;
+            let lines =
+                self.insert
+                    .named(child, parent, follow_ups, first_file, first_file + files)?;
+            if let Some(failure) = self.wrong_line_totals(&lines) {
+                self.judged.parts.push(lines);
+                return Ok(Verdict::NotLoaded(failure));
+            }
+            if let Some(failure) = self.part(lines)? {
+                return Ok(Verdict::NotLoaded(failure));
+            }
+        }
+        self.note_figures();
+        self.against_what_stands()
+    }
+
+    /// Judges the rows of one dataset.
+    fn part(&mut self, part: Inserted) -> Result<Option<Failure>> {
+        let contract = Arc::clone(&part.contract);
+        let failure = match too_many_rejected(&part) {
+            Some(failure) => Some(failure),
+            None => {
+                let transaction = self.insert.transaction;
+                let totals = transaction.totals(&contract, part.first_file)?;
+                self.check_totals(&part, totals)?
+            }
+        };
+        self.judged.parts.push(part);
+        Ok(failure)
+    }
+
+    /// Compares the recount with the books: what was read is loaded or rejected, nothing else.
+    fn check_totals(&mut self, part: &Inserted, totals: Totals) -> Result<Option<Failure>> {
+        let name = part.contract.name.as_str();
+        let read = part.sum(|file| file.rows_read);
+        let rejected = part.sum(|file| file.rows_rejected);
+        let found = totals.rows + rejected;
+        let controls = &mut self.judged.controls;
+        controls.push(control(accounted(name), read, found));
+        controls.extend(totals.controls);
+        if found != read {
+            return Err(Error::Internal(format!(
+                "{name}: {read} rows read, but {} loaded and {rejected} rejected",
+                totals.rows
+            )));
+        }
+        Ok(totals.enforced.first().map(|(name, broken)| {
+            Failure::failed(
+                format!("{broken} rows break the control `{name}`, which is enforced"),
+                None,
+            )
+        }))
+    }
+
+    fn wrong_total(&self, total: u64, read: u64) -> Failure {
+        let message = format!("{read} rows delivered where {total} were announced");
+        if self.batch.pages_incomplete && read < total {
+            return Failure::waiting(format!("{message}; further pages are not announced yet"));
+        }
+        Failure::failed(
+            message,
+            Some("the file or the announcement is wrong: ask for the batch to be announced again"),
+        )
+    }
+
+    fn wrong_line_totals(&mut self, lines: &Inserted) -> Option<Failure> {
+        let stated: Vec<(&FileEntry, u64)> = lines
+            .files
+            .iter()
+            .filter_map(|file| Some((&file.entry, file.expected_rows?)))
+            .collect();
+        let expected: u64 = stated.iter().map(|(_, expected)| expected).sum();
+        let actual: u64 = stated.iter().map(|(file, _)| file.rows_read).sum();
+        let wrong: Vec<_> = stated
+            .iter()
+            .filter(|(file, expected)| *expected != file.rows_read)
+            .collect();
+        if !stated.is_empty() {
+            let mut control = control(LINE_TOTAL, expected, actual);
+            control.passed = wrong.is_empty();
+            self.judged.controls.push(control);
+        }
+        self.judged.rows_expected = self.judged.rows_expected.map(|rows| rows + expected);
+        let (first, expected) = wrong.first()?;
+        Some(Failure::failed(
+            format!(
+                "{} of {} bills have another number of lines than their `total`; the first is {}: {} lines where {expected} were stated",
+                wrong.len(),
+                stated.len(),
+                first.url,
+                first.rows_read,
+            ),
+            Some("ask for the batch to be announced again"),
+        ))
+    }
+
+    /// Figures that nothing is expected of.
+    fn note_figures(&mut self) {
+        let parts = &self.judged.parts;
+        let sum = |of: fn(&Inserted) -> u64| -> u64 { parts.iter().map(of).sum() };
+        let absent: BTreeSet<&str> = parts
+            .iter()
+            .flat_map(|part| &part.absent)
+            .map(String::as_str)
+            .collect();
+        let absent = Vec::from_iter(absent);
+        let figure = |count: u64| (count > 0).then(|| count.to_string());
+        let figures = [
+            (
+                "unknown keys of the announcement, ignored",
+                figure(self.batch.unknown_keys),
+            ),
+            (
+                "cells freed of a spreadsheet's wrapping",
+                figure(sum(|part| part.unwrapped)),
+            ),
+            (
+                "files whose last line has no line break: it may be cut",
+                figure(sum(|part| part.open_ended)),
+            ),
+            (
+                "columns of the contract that were not delivered",
+                (!absent.is_empty()).then(|| absent.join(", ")),
+            ),
+        ];
+        let noted = figures.into_iter().filter_map(|(name, figure)| {
+            Some(Control {
+                name: name.into(),
+                expected: None,
+                actual: figure?,
+                passed: true,
+            })
+        });
+        self.judged.controls.extend(noted);
+    }
+
+    /// Whether it is news, and may take the place of what is loaded.
+    fn against_what_stands(&mut self) -> Result<Verdict> {
+        let identified = self.identified;
+        let Some(loaded) = identified.standing.loaded() else {
+            return Ok(Verdict::Load);
+        };
+        if self.judged.is_known_by(&loaded.content_hash) {
+            return Ok(Verdict::Unchanged);
+        }
+        let is_statement = self.batch.total == Some(0) || self.batch.replay.is_some();
+        if self.judged.sum(|file| file.rows_read) == 0 && loaded.rows_loaded > 0 && !is_statement {
+            return Ok(Verdict::NotLoaded(Failure::failed(
+                format!(
+                    "nothing is in it, and nothing says that it should be empty: the {} of revision {} stay",
+                    crate::load::rows(loaded.rows_loaded),
+                    loaded.revision
+                ),
+                Some("where the batch is empty now, have it announced with `total` 0"),
+            )));
+        }
+        let mut difference = Difference::default();
+        for contract in identified.contracts() {
+            let first_file = identified.first_file;
+            let batch_no = self.batch.batch_no.as_str();
+            let more = self
+                .insert
+                .transaction
+                .difference(contract, batch_no, first_file)?;
+            difference.added += more.added;
+            difference.removed += more.removed;
+            difference.changed += more.changed;
+        }
+        self.judged.difference = Some(difference);
+        // Rows that name files by signed URLs differ in their bytes at every announcement, and a list has none.
+        let is_known_by_rows = names_files(&identified.contract)
+            || matches!(self.batch.content, BatchContent::Rows(_));
+        let is_the_same = difference == Difference::default()
+            && self.judged.sum(|file| file.rows_rejected) == 0
+            && loaded.rows_rejected == 0;
+        Ok(match is_known_by_rows && is_the_same {
+            true => Verdict::Unchanged,
+            false => Verdict::Load,
+        })
+    }
+}
+
+fn names_files(contract: &Contract) -> bool {
+    let mut kinds = contract.fields.iter().map(|field| &field.kind);
+    kinds.any(|kind| *kind == FieldType::Url)
+}
+
+fn too_many_rejected(part: &Inserted) -> Option<Failure> {
+    let contract = &part.contract;
+    let rejected = part.sum(|file| file.rows_rejected);
+    let read = part.sum(|file| file.rows_read);
+    contract.max_rejected.is_exceeded(rejected, read).then(|| {
+        let sample = part.rejections.first().map(|first| {
+            let field = first
+                .field
+                .as_ref()
+                .map(|field| format!("field `{field}`: "))
+                .unwrap_or_default();
+            format!(
+                "; the first, line {}: {field}{} [{}]",
+                first.line, first.message, first.code
+            )
+        });
+        Failure::failed(
+            format!(
+                "{rejected} of {read} rows rejected where `{}` allows {} (max_rejected){}",
+                contract.name,
+                contract.max_rejected,
+                sample.unwrap_or_default()
+            ),
+            Some("see `redledger rejections` for the rows"),
+        )
+    })
+}

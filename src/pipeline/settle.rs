@@ -1,0 +1,481 @@
+//! What is written down of a batch: in the archive before the commit, in the ledger with it.
+
+use std::sync::Arc;
+
+use super::{
+    Batch, Ending, Outcome, Pipeline,
+    identify::Identified,
+    judge::{Failure, Judged, Verdict},
+};
+use crate::{
+    archive::{Delivery, DeliveryOutcome, Format},
+    contract::Contract,
+    error::{ExitStatus, FailedState, Result},
+    history::{Refusal, Standing},
+    ledger::{self, Attempt, BatchEntry, Control, Difference, FileEntry, State},
+    load::{BatchTransaction, Warehouse},
+    rejection::Rejection,
+};
+
+/// What the ledger is to have of a batch.
+struct Record<'r> {
+    entry: BatchEntry,
+    files: Vec<FileEntry>,
+    rejections: Vec<&'r Rejection>,
+    controls: &'r [Control],
+}
+
+impl<'r> Record<'r> {
+    /// Of a batch that was judged.
+    fn of(
+        batch: &Batch,
+        dataset: &str,
+        run_id: &str,
+        revision: i32,
+        judged: Option<&'r Judged>,
+        failure: Option<&Failure>,
+    ) -> Self {
+        let is_loaded = failure.is_none();
+        let sum = |of: fn(&FileEntry) -> u64| judged.map_or(0, |judged| judged.sum(of));
+        let rows_loaded = match is_loaded {
+            true => sum(|file| file.rows_loaded),
+            false => 0,
+        };
+        let difference = judged.and_then(|judged| judged.difference);
+        let why = failure.map(|failure| failure.message.clone());
+        let notes: Vec<String> = why.into_iter().chain(batch.notes.iter().cloned()).collect();
+        let announced_at = batch.announced_at.and_then(|at| at.checked_mul(1000));
+        let entry = BatchEntry {
+            dataset: dataset.to_owned(),
+            batch_no: batch.batch_no.to_string(),
+            revision,
+            state: failure.map_or(State::Loaded, |failure| failure.state.state()),
+            rows_expected: judged.map_or(batch.total, |judged| judged.rows_expected),
+            rows_read: sum(|file| file.rows_read),
+            rows_loaded,
+            rows_rejected: sum(|file| file.rows_rejected),
+            difference: difference.unwrap_or(Difference {
+                added: rows_loaded,
+                ..Difference::default()
+            }),
+            files: judged.map_or(0, |judged| judged.files().count() as u64),
+            bytes: sum(|file| file.bytes),
+            content_hash: judged.filter(|_| is_loaded).map(Judged::known_by),
+            announced_at,
+            accepted_at: Some(batch.acceptance.at),
+            watermark: batch.replay.as_ref().and_then(|replay| replay.watermark),
+            run_id: run_id.to_owned(),
+            message: (!notes.is_empty()).then(|| notes.join("; ")),
+        };
+        let files = judged.into_iter().flat_map(Judged::files).cloned();
+        let parts = || judged.into_iter().flat_map(|judged| &judged.parts);
+        Self {
+            entry,
+            files: files
+                .map(|file| FileEntry {
+                    rows_loaded: if is_loaded { file.rows_loaded } else { 0 },
+                    ..file
+                })
+                .collect(),
+            rejections: parts().flat_map(|part| &part.rejections).collect(),
+            controls: judged.map_or(&[], |judged| &judged.controls),
+        }
+    }
+
+    fn write(&self, transaction: &BatchTransaction<'_>) -> Result<()> {
+        let Self {
+            entry,
+            files,
+            rejections,
+            controls,
+        } = self;
+        ledger::record(transaction.connection(), entry, files, rejections, controls)
+    }
+
+    /// Whether the ledger says this already.
+    fn is_said(&self, attempt: Option<&Attempt>) -> bool {
+        let entry = &self.entry;
+        let figures = [
+            entry.rows_read,
+            entry.rows_rejected,
+            entry.files,
+            entry.bytes,
+        ];
+        attempt.is_some_and(|attempt| {
+            attempt.revision == entry.revision
+                && attempt.state == entry.state
+                && attempt.has_dataset == (entry.dataset != ledger::UNKNOWN_DATASET)
+                && attempt.figures == figures
+                && attempt.announced_at == entry.announced_at
+                && attempt.message == entry.message
+        })
+    }
+
+    fn outcome(&self, ending: Ending) -> Outcome {
+        let entry = &self.entry;
+        let has_dataset = entry.dataset != ledger::UNKNOWN_DATASET;
+        Outcome {
+            dataset: has_dataset.then(|| entry.dataset.clone()),
+            batch_no: entry.batch_no.clone(),
+            revision: (entry.revision > 0).then_some(entry.revision),
+            outcome: ending,
+            rows_read: entry.rows_read,
+            rows_loaded: entry.rows_loaded,
+            rows_rejected: entry.rows_rejected,
+            difference: Difference::default(),
+            files: entry.files,
+            bytes: entry.bytes,
+            message: None,
+            hint: None,
+            exit: ExitStatus::Success,
+            written: false,
+        }
+    }
+}
+
+impl Pipeline<'_> {
+    /// Carries out the verdict; `transaction` holds the batch's rows.
+    pub(super) fn settle(
+        &self,
+        transaction: BatchTransaction<'_>,
+        batch: &Batch,
+        identified: &Identified,
+        (judged, verdict): (Judged, Verdict),
+    ) -> Result<Settled> {
+        match verdict {
+            Verdict::Load => self.load_it(transaction, batch, identified, judged),
+            Verdict::Unchanged => {
+                transaction.rollback();
+                self.keep_what_is_missing(batch, identified, &judged)?;
+                Ok(Settled::Unchanged(judged))
+            }
+            Verdict::NotLoaded(failure) => {
+                transaction.rollback();
+                Ok(Settled::NotLoaded(judged, failure))
+            }
+        }
+    }
+
+    fn load_it(
+        &self,
+        transaction: BatchTransaction<'_>,
+        batch: &Batch,
+        identified: &Identified,
+        judged: Judged,
+    ) -> Result<Settled> {
+        let Identified {
+            contract,
+            standing,
+            first_file,
+            ..
+        } = identified;
+        let revision = match &batch.replay {
+            None => standing.revision_of(&judged.known_by()),
+            Some(replay) => standing.revision_of_replay(replay.revision, replay.foreign),
+        };
+        let dataset = contract.name.as_str();
+        let batch_no = batch.batch_no.as_str();
+        let connection = transaction.connection();
+        if standing.loaded().is_some() {
+            for contract in identified.contracts() {
+                transaction.delete_before(contract, batch_no, *first_file)?;
+            }
+            ledger::supersede(connection, dataset, batch_no)?;
+        }
+        if standing.attempt().is_some() {
+            ledger::forget_attempts(
+                connection,
+                &datasets(identified),
+                batch_no,
+                standing.highest() + 1,
+            )?;
+        }
+        let record = Record::of(batch, dataset, &self.run_id, revision, Some(&judged), None);
+        record.write(&transaction)?;
+        // Before the commit: a batch that is loaded can always be loaded again.
+        self.keep(batch, contract, &judged, revision, DeliveryOutcome::Loaded)?;
+        transaction.commit()?;
+        let exit = match record.entry.rows_rejected {
+            0 => ExitStatus::Success,
+            _ => ExitStatus::Attention,
+        };
+        let files = judged.files().count();
+        let outcome = Outcome {
+            difference: record.entry.difference,
+            message: record.entry.message.clone(),
+            exit,
+            written: true,
+            ..record.outcome(Ending::Loaded)
+        };
+        Ok(Settled::Loaded(Box::new(outcome), files))
+    }
+
+    /// What is loaded was announced again: the attempts at something else are over, and the announcement counts.
+    pub(super) fn unchanged(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+        identified: &Identified,
+        judged: &Judged,
+    ) -> Result<Outcome> {
+        let standing = &identified.standing;
+        let dataset = identified.contract.name.as_str();
+        let batch_no = batch.batch_no.as_str();
+        let newest = batch.acceptance.at.max(watermark_of(batch));
+        let is_replay = batch.replay.is_some();
+        let is_news = batch.acceptance.is_stable && standing.watermark() < Some(newest);
+        // Loading again what is loaded must not forget a later attempt.
+        let is_over = standing.attempt().is_some() && !is_replay;
+        if is_news || is_over {
+            let transaction = warehouse.begin()?;
+            let connection = transaction.connection();
+            if is_over {
+                ledger::forget_attempts(
+                    connection,
+                    &datasets(identified),
+                    batch_no,
+                    standing.highest() + 1,
+                )?;
+            }
+            if is_news {
+                ledger::advance(connection, dataset, batch_no, newest)?;
+            }
+            transaction.commit()?;
+            if is_over {
+                warehouse.forget_file_ids();
+            }
+        }
+        let revision = standing.loaded().map(|loaded| loaded.revision);
+        if is_news && let Some(revision) = revision {
+            let archive = &self.feeding.archive;
+            if standing.is_archived(revision) {
+                archive.advance(dataset, &batch.batch_no, revision, newest)?;
+            }
+        }
+        let record = Record::of(batch, dataset, &self.run_id, 0, Some(judged), None);
+        Ok(Outcome {
+            revision,
+            rows_loaded: 0,
+            written: is_news || is_over,
+            ..record.outcome(Ending::Unchanged)
+        })
+    }
+
+    /// Something else stands and stays.
+    pub(super) fn refused(
+        &self,
+        batch: &Batch,
+        contract: &Contract,
+        standing: &Standing,
+        refusal: &Refusal,
+    ) -> Outcome {
+        let is_surprising =
+            batch.replay.is_none() && (batch.by_hand || !refusal.something_stands());
+        let record = Record::of(batch, contract.name.as_str(), &self.run_id, 0, None, None);
+        Outcome {
+            revision: standing.loaded().map(|loaded| loaded.revision),
+            message: Some(refusal.in_words()),
+            hint: is_surprising.then(|| {
+                "if its content is right all the same, give it by hand as a CSV with --batch-no, or have it announced anew"
+                    .to_owned()
+            }),
+            exit: match is_surprising {
+                true => ExitStatus::Attention,
+                false => ExitStatus::Success,
+            },
+            ..record.outcome(Ending::Unchanged)
+        }
+    }
+
+    /// There is nothing to load and nothing that says into what.
+    pub(super) fn nothing(&self, batch: &Batch) -> Outcome {
+        let record = Record::of(batch, ledger::UNKNOWN_DATASET, &self.run_id, 0, None, None);
+        Outcome {
+            message: Some("the batch is empty and nothing says which dataset it is of".into()),
+            ..record.outcome(Ending::Unchanged)
+        }
+    }
+
+    /// Writes down why nothing of a batch is loaded, unless the ledger says it already.
+    pub(super) fn not_loaded(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+        contract: Option<&Arc<Contract>>,
+        judged: Option<&Judged>,
+        failure: Failure,
+    ) -> Result<Outcome> {
+        let dataset = contract.map_or(ledger::UNKNOWN_DATASET, |of| of.name.as_str());
+        let archive = &self.feeding.archive;
+        let standing = Standing::of(warehouse.connection(), archive, dataset, &batch.batch_no)?;
+        let revision = match &batch.replay {
+            Some(replay) => standing.revision_of_replay(replay.revision, replay.foreign),
+            None => standing.next_revision(),
+        };
+        if failure.state == FailedState::Failed
+            && let Some((contract, judged)) = contract.zip(judged)
+        {
+            self.keep(batch, contract, judged, revision, DeliveryOutcome::Failed)?;
+        }
+        let record = Record::of(
+            batch,
+            dataset,
+            &self.run_id,
+            revision,
+            judged,
+            Some(&failure),
+        );
+        // Nobody knows what to load: that is for who made the call, not for the books.
+        let is_for_the_books = contract.is_some() || failure.exit != ExitStatus::Fault;
+        let written = is_for_the_books && !record.is_said(standing.attempt());
+        if written {
+            let child = self.contracts.child_of(dataset);
+            let datasets: Vec<&str> = std::iter::once(dataset)
+                .chain(child.map(|child| child.name.as_str()))
+                .collect();
+            let transaction = warehouse.begin()?;
+            if standing.attempt().is_some() {
+                ledger::forget_attempts(
+                    transaction.connection(),
+                    &datasets,
+                    batch.batch_no.as_str(),
+                    standing.highest() + 1,
+                )?;
+            }
+            record.write(&transaction)?;
+            transaction.commit()?;
+            warehouse.forget_file_ids();
+        }
+        let ending = match failure.state {
+            FailedState::Failed => Ending::Failed,
+            FailedState::Waiting => Ending::Waiting,
+            FailedState::Expired => Ending::Expired,
+        };
+        Ok(Outcome {
+            message: Some(failure.message),
+            hint: failure.hint,
+            exit: failure.exit,
+            written,
+            ..record.outcome(ending)
+        })
+    }
+
+    /// What an archive could not give is no part of the batch's history: it is said, and not written down.
+    pub(super) fn not_replayed(
+        &self,
+        batch: &Batch,
+        contract: Option<&Arc<Contract>>,
+        failure: Failure,
+    ) -> Outcome {
+        let dataset = contract.map_or(ledger::UNKNOWN_DATASET, |of| of.name.as_str());
+        let revision = batch.replay.as_ref().map_or(0, |replay| replay.revision);
+        let record = Record::of(batch, dataset, &self.run_id, revision, None, Some(&failure));
+        Outcome {
+            message: Some(failure.message),
+            hint: failure.hint,
+            exit: failure.exit,
+            ..record.outcome(Ending::Failed)
+        }
+    }
+
+    /// Writes down in the archive what was delivered, unless it is from there.
+    fn keep(
+        &self,
+        batch: &Batch,
+        contract: &Contract,
+        judged: &Judged,
+        revision: i32,
+        outcome: DeliveryOutcome,
+    ) -> Result<()> {
+        let is_there = batch
+            .replay
+            .as_ref()
+            .is_some_and(|replay| !replay.foreign && replay.revision == revision);
+        if !self.feeding.keeps || is_there {
+            return Ok(());
+        }
+        let files = judged.parts.iter().flat_map(|part| &part.files);
+        // Only all of them make a delivery.
+        let files: Option<Vec<_>> = files.map(|file| file.delivered.clone()).collect();
+        let Some(files) = files.filter(|files| !files.is_empty()) else {
+            return Ok(());
+        };
+        let columns = match &batch.content {
+            super::BatchContent::Rows(list) => list.columns.clone(),
+            super::BatchContent::Files(_) => Vec::new(),
+        };
+        self.feeding.archive.record(&Delivery {
+            format: Format,
+            dataset: contract.name.to_string(),
+            batch_no: batch.batch_no.clone(),
+            revision,
+            outcome,
+            origin: batch.origin.clone(),
+            announced_at_ms: batch.announced_at,
+            total: batch.total,
+            notes: batch.notes.clone(),
+            unknown_keys: batch.unknown_keys,
+            columns,
+            recorded_at_us: ledger::now(),
+            accepted_at_us: Some(batch.acceptance.at),
+            watermark_us: batch.replay.as_ref().and_then(|replay| replay.watermark),
+            files,
+        })
+    }
+
+    /// What is loaded was delivered again: somebody may have lost what the archive knew of it.
+    fn keep_what_is_missing(
+        &self,
+        batch: &Batch,
+        identified: &Identified,
+        judged: &Judged,
+    ) -> Result<()> {
+        let standing = &identified.standing;
+        let Some(loaded) = standing.loaded() else {
+            return Ok(());
+        };
+        if standing.is_archived(loaded.revision) || judged.known_by() != loaded.content_hash {
+            return Ok(());
+        }
+        self.keep(
+            batch,
+            &identified.contract,
+            judged,
+            loaded.revision,
+            DeliveryOutcome::Loaded,
+        )
+    }
+}
+
+/// What the transaction came to.
+pub(super) enum Settled {
+    /// It was committed, with so many files.
+    Loaded(Box<Outcome>, usize),
+    /// It was rolled back: the same content is loaded.
+    Unchanged(Judged),
+    /// It was rolled back, and why.
+    NotLoaded(Judged, Failure),
+}
+
+fn watermark_of(batch: &Batch) -> i64 {
+    let replay = batch.replay.as_ref();
+    replay
+        .and_then(|replay| replay.watermark)
+        .unwrap_or(i64::MIN)
+}
+
+fn datasets(identified: &Identified) -> Vec<&str> {
+    let contracts = identified.contracts();
+    contracts.map(|contract| contract.name.as_str()).collect()
+}
+
+impl FailedState {
+    /// The ledger's word.
+    pub(crate) fn state(self) -> State {
+        match self {
+            Self::Failed => State::Failed,
+            Self::Waiting => State::Waiting,
+            Self::Expired => State::Expired,
+        }
+    }
+}
