@@ -20,6 +20,18 @@ memory:
 night:
     cargo test --release --test main two_hundred_batches -- --ignored --nocapture
 
+# Verify of a ledger of 2 million files: memory, time, and the time for one batch
+audit-2m files="2000000":
+    REDLEDGER_SCALE={{files}} REDLEDGER_TEST_LONGEST=3600 cargo test --release --test main verify_takes_the_same -- --ignored --nocapture
+
+# A run beside an archive of 500,000 files and as many documents: memory and time
+archive-500k files="500000":
+    REDLEDGER_SCALE={{files}} cargo test --release --test main beside_an_archive_of -- --ignored --nocapture
+
+# What a batch costs the engine beside a ledger of a million files, and beside an empty one
+ledger-1m files="1000000":
+    REDLEDGER_SCALE={{files}} cargo test --release --test main beside_a_ledger_of -- --ignored --nocapture
+
 # The receiver: durable announcements a second, and how long fifty senders at once wait
 bench-serve *arguments:
     cargo bench --bench receiver -- {{arguments}}

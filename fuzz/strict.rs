@@ -1,5 +1,7 @@
 //! A second reader of CSV, slow and strict: RFC 4180 and nothing else.
 
+pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// A text cut into its physical lines.
 pub(crate) struct Lines<'t> {
     text: &'t [u8],
@@ -13,6 +15,13 @@ pub(crate) struct Strict {
     pub(crate) cells: Vec<Vec<u8>>,
     /// Physical lines that it takes.
     pub(crate) lines: usize,
+}
+
+impl Strict {
+    /// Whether it is nothing but delimiters, and so no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.iter().all(Vec::is_empty)
+    }
 }
 
 impl<'t> Lines<'t> {
@@ -45,13 +54,22 @@ impl<'t> Lines<'t> {
     }
 
     pub(crate) fn is_blank(&self, line: usize) -> bool {
-        matches!(self.text.get(self.starts[line]), None | Some(b'\r' | b'\n'))
+        matches!(self.text.get(self.start(line)), None | Some(b'\r' | b'\n'))
+    }
+
+    /// Where a line starts behind the byte order marks that other files have left before it.
+    fn start(&self, line: usize) -> usize {
+        let mut at = self.starts[line];
+        while self.text[at..].starts_with(BOM) {
+            at += BOM.len();
+        }
+        at
     }
 
     /// The record that begins with a line; `None` where no well-formed one does.
     pub(crate) fn record(&self, line: usize) -> Option<Strict> {
         let text = self.text;
-        let (mut at, mut cells) = (self.starts[line], Vec::new());
+        let (mut at, mut cells) = (self.start(line), Vec::new());
         loop {
             let mut cell = Vec::new();
             if text.get(at) == Some(&b'"') {
@@ -100,7 +118,10 @@ impl<'t> Lines<'t> {
 }
 
 /// `="0001"`, the one exception: spreadsheets are told so to keep leading zeros.
-fn is_spreadsheet_text(cell: &[u8]) -> bool {
+fn is_spreadsheet_text(mut cell: &[u8]) -> bool {
+    while let [b'\t', rest @ ..] | [rest @ .., b'\t'] = cell {
+        cell = rest;
+    }
     cell.strip_prefix(b"=\"")
         .and_then(|rest| rest.strip_suffix(b"\""))
         .is_some_and(|inner| !inner.contains(&b'"'))

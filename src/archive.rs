@@ -5,6 +5,8 @@
 //! a revision and not one for each file: a batch of bills may have 10,000 files, and their order counts.
 
 mod delivery;
+mod journal;
+mod tidy;
 mod upkeep;
 mod verify;
 mod withdrawn;
@@ -23,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     upkeep::{Loaded, Removed, Retention},
-    verify::{Finding, Verified},
+    verify::{Delivered, Finding, Verified, VerifiedBatch},
     withdrawn::{Withdrawn, WithdrawnRevision},
     writer::ArchiveWriter,
 };
@@ -163,6 +165,7 @@ impl Archive {
             for folder in folders {
                 sync_folder(folder)?;
             }
+            self.enter(delivery)?;
             let mut file = tempfile::Builder::new()
                 .prefix(INCOMING)
                 .tempfile_in(&self.folder)?;
@@ -352,25 +355,63 @@ fn hash_of(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<String> {
 /// What a batch's content is known by: the SHA-256 of its one file, or of the list of its files' hashes.
 #[must_use]
 pub fn content_hash<'h>(hashes: impl IntoIterator<Item = &'h str>) -> String {
-    let mut hashes = hashes.into_iter();
-    match (hashes.next(), hashes.next()) {
-        (Some(only), None) => only.to_owned(),
-        (first, second) => {
-            let mut all = Sha256::new();
-            for hash in first.into_iter().chain(second).chain(hashes) {
-                all.update(hash.as_bytes());
-                all.update(b"\n");
-            }
-            encode_string(&all.finalize())
-        }
+    let mut content = ContentHash::default();
+    for hash in hashes {
+        content.add(hash);
+    }
+    content.finish()
+}
+
+/// The same, hash by hash.
+#[derive(Debug, Default)]
+pub struct ContentHash {
+    only: Option<String>,
+    several: Sha256,
+    count: u64,
+}
+
+impl ContentHash {
+    /// Takes the next file's hash.
+    pub fn add(&mut self, hash: &str) {
+        self.count += 1;
+        self.only = (self.count == 1).then(|| hash.to_owned());
+        self.several.update(hash.as_bytes());
+        self.several.update(b"\n");
+    }
+
+    /// The hash of all.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.only
+            .unwrap_or_else(|| encode_string(&self.several.finalize()))
     }
 }
 
-/// The folders in a folder, by name; none when it is not there.
+/// The folders in a folder, by name, but for the archive's journal; none when it is not there.
 fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = entries(folder)?;
-    found.retain(|(_, path)| path.is_dir());
+    found.retain(|(name, path)| !name.starts_with('.') && path.is_dir());
     Ok(found)
+}
+
+/// The same folders' names alone, in order.
+fn names_of_folders(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| Error::io("read the archive's folder", folder)(error);
+    let read = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in read {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        // A link may lead to a folder.
+        let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+        let name = entry.file_name().into_string().ok();
+        names.extend(name.filter(|name| is_folder && !name.starts_with('.')));
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// What is in a folder, by name; nothing when it is not there.

@@ -121,7 +121,8 @@ pub struct DownloadConfig {
     pub max_bytes: ByteSize,
     /// Largest ratio of decoded to received bytes.
     pub max_ratio: u64,
-    /// Longest record.
+    /// Longest record; no more than 4 GB, however much is set.
+    #[serde(deserialize_with = "quantities::record")]
     pub max_record: ByteSize,
     /// A PEM file with certificate authorities to trust besides the system's.
     pub ca_file: PathBuf,
@@ -495,6 +496,19 @@ mod tests {
         let shipped: Config =
             toml::from_str(include_str!("../config/redledger.toml")).expect("valid");
         assert_eq!(shipped, Config::default());
+    }
+
+    #[test]
+    fn a_record_has_four_gigabytes_at_most_whatever_is_set() {
+        for (set, kept) in [
+            ("\"5GB\"", 4_000_000_000),
+            ("18446744073709551615", 4_000_000_000),
+            ("\"32MB\"", 32_000_000),
+        ] {
+            let config: Config =
+                toml::from_str(&format!("[download]\nmax_record = {set}")).expect("valid");
+            assert_eq!(config.download.max_record, ByteSize(kept), "{set}");
+        }
     }
 
     #[test]

@@ -84,6 +84,17 @@ pub struct ListRow {
     pub cells: Vec<(String, Option<String>)>,
     /// The row as delivered.
     pub json: String,
+    /// Why the row can't be taken, if so; the others can.
+    pub fault: Option<RowFault>,
+}
+
+/// Text of a row that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowFault {
+    /// The key of the cell at fault; `None` where a key itself is.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl fmt::Debug for ListRow {

@@ -13,13 +13,15 @@ use duckdb::{
     types::{TimeUnit, Value},
 };
 
+pub(crate) use self::queries::later;
 pub use self::{
-    books::{Books, FileFigures, KeptRejections, books, loaded_files},
+    books::{kept_files, loaded_among, loaded_files},
     known::{Attempt, Known, LoadedRevision, advance, datasets_of, known},
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
         RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
-        newest_loaded, open_reading, rejections, rejections_by_code, revisions, rows_rejected,
+        newest_loaded, open_auditing, open_reading, rejections, rejections_by_code, revisions,
+        rows_rejected,
     },
     upgrade::{Condition, check, condition, prepare},
 };

@@ -27,6 +27,7 @@
 //! Bad data is a value ([`rejection::Rejection`]); broken machinery is an error ([`error::Error`]).
 
 pub mod archive;
+pub mod audit;
 pub mod batch_no;
 pub mod cli;
 pub mod commands;

@@ -14,9 +14,9 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Counted, HOOK_TOTAL, LINE_TOTAL, RowOrigin, Totals, accounted, is_sum},
+    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum},
     keys::Repeated,
-    recount::{Recount, limit, read_all, recount},
+    recount::{limit, read_all, recount},
 };
 use crate::{
     config::LoadConfig,

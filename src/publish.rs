@@ -22,7 +22,7 @@ use std::{
 pub use self::{
     lock::Lock,
     previous::{finish_interrupted, previous_of, put_back},
-    published::{refuse_to_begin_anew, was_published},
+    published::{is_lost, refuse_to_begin_anew, was_published},
 };
 use crate::{
     config::{Config, WarehouseMode},

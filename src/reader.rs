@@ -5,6 +5,7 @@
 //! silence. Records that are structurally wrong never reach the scan's hot loop; they travel beside the
 //! good ones, line by line where they span several, so that every line of the file is accounted for.
 
+mod asides;
 mod chunk;
 mod encoding;
 mod gb18030;
@@ -17,10 +18,14 @@ use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord};
 use futures_util::Stream;
 
 pub use self::{
+    asides::Asides,
     chunk::{Chunk, FaultyRecord, RecordMeta},
-    inline::{ROWS_PER_CHUNK, inline_chunk},
+    inline::{InlineReader, InlineRow},
 };
-use self::{encoding::Decoder, window::Window};
+use self::{
+    encoding::{Declared, Decoder},
+    window::Window,
+};
 use crate::{
     error::{Error, FetchError, Result},
     rejection::{CellFault, RejectionCode, raw_text},
@@ -30,10 +35,14 @@ use crate::{
 pub const CHUNK_RECORDS: usize = 2048;
 /// A chunk is also closed when its records have so many bytes: cells may be large.
 const CHUNK_BYTES: usize = 1 << 20;
+/// And when they have so many cells: a MAP of undeclared ones is made for all of them at once.
+const CHUNK_CELLS: usize = 1 << 17;
 /// csv-async's own buffer.
 const CSV_BUFFER: usize = 64 << 10;
 /// More columns than any export has; protects against files that are no CSV.
 const MAX_COLUMNS: usize = 4096;
+/// What a file may begin with, and a file that was put behind another one.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How to read a file.
 #[derive(Debug, Clone)]
@@ -48,6 +57,8 @@ pub struct ReaderOptions {
     pub charset: Option<String>,
     /// Longest record in bytes.
     pub max_record: usize,
+    /// Whether a file of nothing, without a header, is one of no rows: somebody announced none.
+    pub may_be_empty: bool,
 }
 
 /// The first record of a file.
@@ -85,13 +96,12 @@ pub struct RecordReader<S> {
     /// What its quotes say against `,` when nobody knows the delimiter.
     header_fault: Option<String>,
     delimiter: u8,
-    /// The header's cells as delivered: a record equal to them is `repeated-header`.
-    header_cells: ByteRecord,
     /// 1-based physical line at which the next byte stands.
     line: u64,
     /// The last byte consumed was `\r`: a `\n` now belongs to the same line break.
     after_cr: bool,
     records: u64,
+    asides: Asides,
     ended_with_line_break: bool,
 }
 
@@ -124,10 +134,10 @@ where
             },
             header_fault: None,
             delimiter,
-            header_cells: ByteRecord::new(),
             line: 1,
             after_cr: false,
             records: 0,
+            asides: Asides::default(),
             ended_with_line_break: true,
         };
         reader.read_header().await?;
@@ -159,6 +169,59 @@ where
         self.records
     }
 
+    /// What was left out or overruled so far.
+    #[must_use]
+    pub fn asides(&self) -> Asides {
+        Asides {
+            overruled: u64::from(self.csv.get_ref().is_overruled()),
+            ..self.asides
+        }
+    }
+
+    /// Who says in what encoding the file is, where it is read so.
+    fn declared(&self) -> Option<Declared> {
+        self.csv.get_ref().declared()
+    }
+
+    /// What is wrong with the header's names, with who named its encoding: they may be other names in another.
+    #[must_use]
+    pub fn explained(&self, error: Error) -> Error {
+        let declared = self.declared().filter(|_| !self.header.raw.is_ascii());
+        match (error, declared) {
+            (
+                Error::File {
+                    origin,
+                    message,
+                    hint,
+                },
+                Some(declared),
+            ) => Error::File {
+                origin,
+                message: format!("{message}; {declared}"),
+                hint,
+            },
+            (
+                Error::Announcement {
+                    origin,
+                    message,
+                    hint,
+                },
+                Some(declared),
+            ) => Error::Announcement {
+                origin,
+                message: format!("{message}; {declared}"),
+                hint,
+            },
+            (error, _) => error,
+        }
+    }
+
+    /// Whether there is nothing in the file, no header either.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.header.cells.is_empty()
+    }
+
     /// Whether the last record read ended with a line break of its own: without one, a cut may hide in its
     /// last cell.
     #[must_use]
@@ -168,6 +231,9 @@ where
 
     async fn read_header(&mut self) -> Result<()> {
         let Some(Located { start, end, .. }) = self.next_record().await? else {
+            if self.options.may_be_empty {
+                return Ok(());
+            }
             return Err(self.file_error("the file is empty where a header row was expected", None));
         };
         let raw = self.csv.get_ref().text()[start..end].to_vec();
@@ -193,32 +259,35 @@ where
             return Err(error);
         }
         if self.record.len() > MAX_COLUMNS {
-            return Err(self.file_error(
-                &format!(
-                    "{} columns where at most {MAX_COLUMNS} are allowed",
-                    self.record.len()
-                ),
-                None,
-            ));
+            return Err(too_many_columns(&self.options.origin, self.record.len()));
         }
         let Ok(raw) = String::from_utf8(raw) else {
+            let said = self.declared().map(|declared| format!("; {declared}"));
             return Err(self.file_error(
-                &format!("the header row is not text in {}", self.encoding()),
+                &format!(
+                    "the header row is not text in {}{}",
+                    self.encoding(),
+                    said.unwrap_or_default()
+                ),
                 Some("set [csv] encoding in the dataset's contract"),
             ));
         };
-        let cell = |cell: &[u8]| {
-            raw_text(cell)
-                .trim_start_matches('\u{feff}')
-                .trim()
-                .to_owned()
-        };
+        if self.record.as_slice().is_empty() {
+            return Err(self.file_error(
+                "the header row is nothing but delimiters",
+                Some("ask for the file to be exported again"),
+            ));
+        }
+        let cells = self
+            .record
+            .iter()
+            .map(|cell| raw_text(cell).trim().to_owned());
         self.header = Header {
-            cells: self.record.iter().map(cell).collect(),
+            cells: cells.collect(),
             raw,
         };
-        self.header_cells = self.record.clone();
-        self.records = 0;
+        // The one of a file that begins with blank lines.
+        self.asides.marks = 0;
         let consumed = self
             .csv
             .get_ref()
@@ -230,12 +299,34 @@ where
     /// Fills `chunk` with the next records; returns whether there were any.
     ///
     /// # Errors
-    /// [`Error::Fetch`] when the bytes stop coming, [`Error::File`] for a record too long to hold.
+    /// [`Error::Fetch`] when the bytes stop coming, [`Error::File`] for a record too long to hold, and at the end
+    /// of a file whose records were all of nothing but delimiters.
     pub async fn read_chunk(&mut self, chunk: &mut Chunk) -> Result<bool> {
+        let mut is_over = false;
+        while !is_over {
+            is_over = self.fill(chunk).await?;
+            if !chunk.is_empty() {
+                return Ok(true);
+            }
+        }
+        if self.records == 0 && self.asides.passed_over > 0 {
+            return Err(self.file_error(
+                &format!(
+                    "{} rows, and all of them are nothing but delimiters",
+                    self.asides.passed_over
+                ),
+                Some("ask for the file to be exported again"),
+            ));
+        }
+        Ok(false)
+    }
+
+    /// Fills `chunk`, possibly with nothing; returns whether the file is at its end.
+    async fn fill(&mut self, chunk: &mut Chunk) -> Result<bool> {
         chunk.clear();
-        let width = self.header_cells.len();
         let mut consumed = 0;
-        while chunk.records.len() + chunk.faulty.len() < CHUNK_RECORDS && consumed < CHUNK_BYTES {
+        let mut is_over = false;
+        while !chunk.is_full() && consumed < CHUNK_BYTES {
             let Some(Located {
                 start,
                 end,
@@ -243,6 +334,7 @@ where
                 quoted,
             }) = self.next_record().await?
             else {
+                is_over = true;
                 break;
             };
             let window = self.csv.get_ref();
@@ -255,30 +347,31 @@ where
             } else {
                 None
             };
-            let fault = fault.or_else(|| self.structure_fault(width));
+            if fault.is_none() && self.record.as_slice().is_empty() {
+                self.asides.passed_over += 1;
+                continue;
+            }
+            let fault = fault.or_else(|| self.structure_fault());
             if let Some(fault) = fault {
                 // A line break inside an open quote ends no record.
-                self.ended_with_line_break &= fault.code != RejectionCode::InvalidQuoting;
+                self.ended_with_line_break &= fault.code != RejectionCode::InvalidQuoting
+                    || !quoting::is_open(raw, self.delimiter);
                 self.records += push_faulty(chunk, raw, start, line, byte_offset, &fault);
                 continue;
             }
             self.records += 1;
             chunk.push(&self.record, raw, start, line, byte_offset, quoted);
         }
-        if chunk.records.is_empty() && chunk.faulty.is_empty() {
-            return Ok(false);
-        }
+        chunk.declared = self.declared();
         self.csv.get_mut().release_to(consumed, &mut chunk.text);
-        Ok(true)
+        Ok(is_over)
     }
 
     /// What is wrong with the current record's shape, if anything.
-    fn structure_fault(&self, width: usize) -> Option<quoting::StructureFault> {
-        let found = self.record.len();
+    fn structure_fault(&self) -> Option<quoting::StructureFault> {
+        let (found, width) = (self.record.len(), self.header.cells.len());
         if found == width {
-            let first = self.record.get(0);
-            if first == self.header_cells.get(0) && self.record.iter().eq(self.header_cells.iter())
-            {
+            if self.is_header_again() {
                 return Some(quoting::StructureFault {
                     cell: None,
                     code: RejectionCode::RepeatedHeader,
@@ -294,8 +387,54 @@ where
         })
     }
 
-    /// Reads the next record and says where it stands in the window, without line breaks around it.
+    /// Whether the current record's cells are the header's, but for blanks around them.
+    fn is_header_again(&self) -> bool {
+        let mut cells = self.header.cells.iter().zip(&self.record);
+        cells.all(|(header, cell)| {
+            // Nearly every record ends here, at the first byte of its first cell.
+            let may_be = header.as_bytes().first() == cell.first()
+                || !cell.first().is_some_and(u8::is_ascii_graphic);
+            may_be && std::str::from_utf8(cell).is_ok_and(|cell| cell.trim() == header)
+        })
+    }
+
+    /// Reads the next record and says where it stands in the window, without line breaks around it and without
+    /// the byte order mark that another file left before it.
     async fn next_record(&mut self) -> Result<Option<Located>> {
+        loop {
+            let ended_with_line_break = self.ended_with_line_break;
+            let Some(mut located) = self.next_located().await? else {
+                return Ok(None);
+            };
+            let text = |located: &Located| &self.csv.get_ref().text()[located.start..located.end];
+            if !text(&located).starts_with(MARK) {
+                return Ok(Some(located));
+            }
+            while text(&located).starts_with(MARK) {
+                located.start += MARK.len();
+            }
+            self.asides.marks += 1;
+            if located.start == located.end {
+                // Nothing but the mark: a blank line.
+                self.ended_with_line_break = ended_with_line_break;
+                continue;
+            }
+            if quoting::is_open(text(&located), self.delimiter) {
+                // It was split as if its first cell had no quotes: nobody knows any more which lines are rows.
+                return Err(self.file_error(
+                    &format!(
+                        "line {}: a byte order mark stands before a quoted cell of several lines",
+                        located.line
+                    ),
+                    Some("ask for the file to be exported again"),
+                ));
+            }
+            self.record = split(text(&located), self.delimiter);
+            return Ok(Some(located));
+        }
+    }
+
+    async fn next_located(&mut self) -> Result<Option<Located>> {
         let before = self.csv.position().byte();
         match self.csv.read_byte_record(&mut self.record).await {
             Ok(true) => {}
@@ -378,6 +517,24 @@ struct Located {
     end: usize,
     line: u64,
     quoted: bool,
+}
+
+/// The cells of one record.
+fn split(record: &[u8], delimiter: u8) -> ByteRecord {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(record);
+    let first = reader.byte_records().next().and_then(Result::ok);
+    first.unwrap_or_default().iter().collect()
+}
+
+fn too_many_columns(origin: &str, columns: usize) -> Error {
+    Error::File {
+        origin: origin.to_owned(),
+        message: format!("{columns} columns where at most {MAX_COLUMNS} are allowed"),
+        hint: None,
+    }
 }
 
 /// Line breaks inside `text`; `\r\n` is one.

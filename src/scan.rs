@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use self::{
     builder::{Cells, Column, Fault},
-    vector::{CleanText, Columns},
+    vector::{CleanText, Columns, NoRoom},
 };
 pub use self::{
     rejections::RejectionLog,
@@ -88,6 +88,15 @@ pub type ScanMessage = Result<FileChunk, SourceFailed>;
 #[error("the source failed")]
 pub struct SourceFailed;
 
+/// Why a scan ends before its rows do.
+#[derive(Debug, thiserror::Error)]
+enum ScanFailed {
+    #[error(transparent)]
+    Source(#[from] SourceFailed),
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
+
 /// A file that a loaded row names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUp {
@@ -103,7 +112,7 @@ pub struct FollowUp {
     pub inherited: Vec<Vec<u8>>,
 }
 
-/// Which fields of a row name a further file.
+/// Which columns of a row name a further file.
 struct FollowSpec {
     url: usize,
     rows: Option<usize>,
@@ -154,25 +163,28 @@ impl Scan {
             columns.push(Column::inherited(field, index));
             names.push((column.clone(), field.kind.clone()));
         }
+        let first = columns.len();
         for (index, field) in contract.fields.iter().enumerate() {
             columns.push(Column::declared(field, index));
             names.push((field.column.to_string(), field.kind.clone()));
         }
-        let follow = parts
-            .child
-            .and_then(|child| child.parent.as_ref())
-            .map(|parent| FollowSpec {
-                url: contract.field_index(&parent.url_field).unwrap_or_default(),
-                rows: parent
-                    .rows_field
-                    .as_ref()
-                    .and_then(|field| contract.field_index(field)),
+        let parent = parts.child.and_then(|child| child.parent.as_ref());
+        let follow = parent.and_then(|parent| {
+            let column = |name: &str| Some(first + contract.field_index(name)?);
+            Some(FollowSpec {
+                url: column(&parent.url_field)?,
+                rows: parent.rows_field.as_deref().and_then(column),
                 inherit: parent
                     .inherit
                     .iter()
-                    .filter_map(|inherit| contract.field_index(&inherit.field))
+                    .filter_map(|inherit| column(&inherit.field))
                     .collect(),
-            });
+            })
+        });
+        if let Some(rows) = follow.as_ref().and_then(|follow| follow.rows) {
+            // Else a file of fewer rows than none would be one of which nothing is said.
+            columns[rows].not_negative();
+        }
         Self {
             columns,
             names,
@@ -225,7 +237,7 @@ impl Scan {
     }
 
     /// Fills DuckDB's chunk with the next rows that hold; none: the scan is at its end.
-    fn fill(&self, output: &Columns<'_>) -> Result<usize, SourceFailed> {
+    fn fill(&self, output: &Columns<'_>) -> Result<usize, ScanFailed> {
         loop {
             let message = {
                 let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +246,7 @@ impl Scan {
             let Some(FileChunk { file, chunk }) = message.transpose()? else {
                 return Ok(0);
             };
-            let rows = self.write(&file, &chunk, output);
+            let rows = self.write(&file, &chunk, output)?;
             self.spare
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -246,7 +258,7 @@ impl Scan {
         }
     }
 
-    fn write(&self, file: &ScanFile, chunk: &Chunk, output: &Columns<'_>) -> usize {
+    fn write(&self, file: &ScanFile, chunk: &Chunk, output: &Columns<'_>) -> Result<usize, NoRoom> {
         debug_assert!(chunk.records.len() <= output.capacity());
         for broken in &chunk.faulty {
             let field = broken
@@ -279,7 +291,7 @@ impl Scan {
                 .enumerate()
                 .map(|(index, column)| column.write(index, &cells, output, &mut faults))
                 .sum();
-            self.write_rest(&cells, output, &mut faults);
+            self.write_rest(&cells, output, &mut faults)?;
             if faults.is_empty() {
                 break unwrapped;
             }
@@ -294,7 +306,7 @@ impl Scan {
                     record,
                     chunk.raw(record),
                     fault.field.clone(),
-                    &fault.fault,
+                    &chunk.explained(fault.fault.clone()),
                 );
             }
             rejected += faults.len() as u64;
@@ -319,19 +331,23 @@ impl Scan {
         file.counts
             .unwrapped
             .fetch_add(unwrapped, Ordering::Relaxed);
-        rows.len()
+        Ok(rows.len())
     }
 
     /// Cells of undeclared columns, as delivered.
-    fn write_rest(&self, cells: &Cells<'_>, output: &Columns<'_>, faults: &mut Vec<Fault>) {
+    fn write_rest(
+        &self,
+        cells: &Cells<'_>,
+        output: &Columns<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<(), NoRoom> {
         let rest = &cells.file.layout.rest;
-        let mut maps = output.maps(self.columns.len());
-        if rest.is_empty() {
-            maps.set_all_null(cells.rows.len());
-            maps.finish();
-            return;
+        let pairs = cells.count(rest);
+        if pairs == 0 {
+            output.set_maps_null(self.columns.len(), cells.rows.len());
+            return Ok(());
         }
-        maps.reserve(rest.len() * cells.rows.len());
+        let mut maps = output.maps(self.columns.len(), pairs)?;
         for (at, row) in cells.rows.iter().enumerate() {
             let record = &cells.chunk.records[*row as usize];
             if cells.clean.is_none()
@@ -361,8 +377,10 @@ impl Scan {
             );
         }
         maps.finish();
+        Ok(())
     }
 
+    /// Notes the files that rows name. A cell is what its column took it for: nobody reads it a second time.
     fn note_follow_ups(&self, follow: &FollowSpec, file: &ScanFile, chunk: &Chunk, rows: &[u32]) {
         let mut noted = self
             .follow_ups
@@ -370,28 +388,20 @@ impl Scan {
             .unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let record = &chunk.records[*row as usize];
-            let cell = |field: usize| {
-                file.layout.fields[field].map_or(&[][..], |column| chunk.cell(record, column))
-            };
-            // Rows that got here hold, so these are a URL and a number.
-            let Ok(url) = std::str::from_utf8(cell(follow.url)) else {
+            let cell = |column: usize| self.columns[column].cell(file, chunk, record);
+            let Some(url) = self.columns[follow.url].url(cell(follow.url)) else {
                 continue;
             };
-            if url.is_empty() {
-                continue;
-            }
-            let rows = follow
-                .rows
-                .and_then(|field| std::str::from_utf8(cell(field)).ok()?.trim().parse().ok());
+            let rows = follow.rows;
             noted.push(FollowUp {
                 file_id: file.file_id,
                 line: record.line,
                 url: url.to_owned(),
-                rows,
+                rows: rows.and_then(|column| self.columns[column].count(cell(column))),
                 inherited: follow
                     .inherit
                     .iter()
-                    .map(|field| cell(*field).to_vec())
+                    .map(|column| self.columns[*column].understood(cell(*column)).to_vec())
                     .collect(),
             });
         }

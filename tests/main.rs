@@ -18,10 +18,16 @@ mod looking;
 mod lost;
 mod night;
 mod publication;
+<<<<<<< HEAD
 mod ranges;
+=======
+>>>>>>> main
 mod readers;
 mod rollback;
+mod scale;
 mod signals;
 mod stories;
 mod support;
 mod verify;
+mod wide;
+mod writers;

@@ -343,13 +343,8 @@ async fn batches_and_datasets_can_be_picked() {
 #[test]
 fn what_the_hints_say_repairs_it() {
     let workspace = Workspace::new();
-    let load = |batch_no: &str, settled: &[u32]| {
-        workspace.write("rows.csv", repayments(settled));
-        let ran = workspace.run(&["ingest", "rows.csv", "--batch-no", batch_no]);
-        assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
-    };
-    load("B1", &[1, 2, 3]);
-    load("B2", &[4]);
+    load(&workspace, "B1", &[1, 2, 3]);
+    load(&workspace, "B2", &[4]);
     let delete = "DELETE FROM account_repayment WHERE batch_no = 'B1' AND line = 3";
     damage(&workspace, delete);
     assert_eq!(verify(&workspace, &[]).0.exit, Some(1));
@@ -369,7 +364,8 @@ fn what_the_hints_say_repairs_it() {
     assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
     workspace.verify();
     let rows = workspace.query("SELECT count(*)::VARCHAR FROM account_repayment");
-    assert_eq!(rows, ["4"]);
+    // What was withdrawn stays so.
+    assert_eq!(rows, ["3"]);
 }
 
 /// A warehouse with a batch whose link lives as long as the server.
@@ -462,16 +458,156 @@ fn a_contract_that_has_changed_since_the_load_is_no_difference() {
 }
 
 #[test]
-fn without_a_warehouse_there_is_nothing_to_verify_and_one_that_is_none_is_a_fault() {
+fn without_a_warehouse_nothing_was_loaded_yet_or_it_is_gone_or_the_folder_is_none_of_ours() {
     let workspace = Workspace::new();
+    let ran = workspace.run(&["verify"]);
+    assert_eq!((ran.exit, ran.stdout.as_str()), (Some(2), ""));
+    assert!(
+        ran.stderr.contains("is --data-dir right?"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!workspace.data().exists());
+    fs::create_dir(workspace.data()).expect("a folder");
+    assert_eq!(workspace.run(&["verify"]).exit, Some(2));
+
+    workspace.receive("1.json", "{}");
     let ran = workspace.run(&["verify"]);
     assert_eq!((ran.exit, ran.stdout.as_str()), (Some(0), ""));
     assert!(ran.stderr.contains("Nothing loaded yet"), "{}", ran.stderr);
-    assert!(!workspace.data().exists());
     let (ran, _) = verify(&workspace, &[]);
     assert_eq!((ran.exit, ran.stdout.trim()), (Some(0), "[]"));
-    fs::create_dir(workspace.data()).expect("a folder");
     fs::write(live(&workspace), "no database").expect("written");
     workspace.damaged();
     assert_eq!(workspace.run(&["verify"]).exit, Some(2));
+}
+
+/// A workspace in which `B1` was loaded from a CSV file.
+fn loaded() -> Workspace {
+    let workspace = Workspace::new();
+    load(&workspace, "B1", &[1, 2]);
+    workspace
+}
+
+fn load(workspace: &Workspace, batch_no: &str, settled: &[u32]) {
+    workspace.write("rows.csv", repayments(settled));
+    let ran = workspace.run(&["ingest", "rows.csv", "--batch-no", batch_no]);
+    assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_warehouse_that_is_gone_is_a_fault_whatever_shows_that_it_was_there() {
+    for left in ["archive", "published.json", "warehouse.duckdb.previous"] {
+        let workspace = loaded();
+        load(&workspace, "B2", &[3]);
+        fs::remove_file(live(&workspace)).expect("removed");
+        for name in [
+            "archive",
+            "published.json",
+            "warehouse.duckdb.previous",
+            "lock",
+        ] {
+            let path = workspace.data().join(name);
+            if name != left {
+                let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+            }
+        }
+        let ran = workspace.run(&["verify"]);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (Some(2), ""), "{left}");
+        assert!(
+            ran.stderr.contains("redledger backfill '*'"),
+            "{left}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_ledger_that_is_gone_or_has_lost_a_table_is_a_fault_for_whoever_reads_it() {
+    for sql in [
+        "DROP SCHEMA redledger CASCADE",
+        "DROP TABLE redledger.batch",
+        "DROP TABLE redledger.rejection",
+        "DROP TABLE redledger.run",
+    ] {
+        let workspace = loaded();
+        damage(&workspace, sql);
+        for arguments in [
+            &["verify"][..],
+            &["verify", "B1"],
+            &["status"],
+            &["rejections"],
+        ] {
+            let ran = workspace.run(arguments);
+            assert_eq!(ran.exit, Some(2), "{sql}, {arguments:?}: {}", ran.stdout);
+            assert!(
+                ran.stderr.contains("rollback"),
+                "{sql}, {arguments:?}: {}",
+                ran.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_rejections_are_kept_as_the_ledger_says_and_where_it_does_not_as_there_must_be() {
+    let nights = nights().await;
+    for (sql, exit) in [
+        (
+            "UPDATE redledger.file SET rejections_kept = rejections_kept + 1 WHERE rows_rejected > 0",
+            1,
+        ),
+        ("UPDATE redledger.file SET rejections_kept = NULL", 0),
+        (
+            "UPDATE redledger.file SET rejections_kept = NULL; DELETE FROM redledger.rejection WHERE file_id = 1",
+            1,
+        ),
+        // Said to be left out, and left out.
+        (
+            "UPDATE redledger.file SET rejections_kept = 0; DELETE FROM redledger.rejection",
+            0,
+        ),
+    ] {
+        let workspace = Workspace::new();
+        workspace.copy_data_of(&nights);
+        damage(&workspace, sql);
+        let (ran, findings) = verify(&workspace, &["--no-archive"]);
+        assert_eq!(ran.exit, Some(exit), "{sql}: {:#?}", lines(&findings));
+        assert!(
+            lines(&findings)
+                .iter()
+                .all(|line| line.contains("rejections kept of file")),
+            "{findings:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_batch_is_verified_without_opening_the_folders_of_others() {
+    let workspace = nights().await;
+    workspace.damaged();
+    // Whoever reads it, is told.
+    let file = kept(&workspace, "account_negative/B2", ".csv.zst");
+    fs::write(file, "no zstd").expect("written");
+    for (arguments, exit, files) in [
+        (&["B1"][..], 0, "2 files"),
+        (&["B4"], 0, "1 file"),
+        (&["B3", "B4"], 0, ""),
+        (&["B[13]"], 0, ""),
+        (&["B2"], 1, ""),
+    ] {
+        let ran = workspace.run(&[&["verify"], arguments].concat());
+        assert_eq!(
+            ran.exit,
+            Some(exit),
+            "{arguments:?}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        assert!(
+            ran.stdout.contains(&format!("archive: {files}")),
+            "{arguments:?}: {}",
+            ran.stdout
+        );
+    }
 }

@@ -121,6 +121,7 @@ fn read(
         encoding: Some(encoding_rs::UTF_8),
         charset: None,
         max_record: 1 << 20,
+        may_be_empty: false,
     };
     let reading = async {
         let mut reader = RecordReader::open(futures_util::stream::iter(pieces), options).await?;
@@ -154,7 +155,9 @@ fn scan(bench: &mut Bench, layout: Layout, chunks: Vec<Chunk>, records: u64) {
             let cell = |index: usize| chunk.cell(record, index);
             match expected(&contract, &layout, cell) {
                 Ok(row) => assert!(rows.insert(record.line, row).is_none()),
-                Err((field, fault)) => faults.push((record.line, Some(field), fault)),
+                Err((field, fault)) => {
+                    faults.push((record.line, Some(field), chunk.explained(fault)));
+                }
             }
         }
     }

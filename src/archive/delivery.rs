@@ -140,6 +140,11 @@ impl Delivery {
         content_hash(self.files.iter().map(DeliveredFile::known_by))
     }
 
+    /// Where its files are kept, below the data directory.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.path.as_str())
+    }
+
     /// The batch's own files.
     pub fn own_files(&self) -> impl Iterator<Item = &DeliveredFile> {
         self.files.iter().filter(|file| file.named_by.is_none())

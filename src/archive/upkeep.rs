@@ -1,13 +1,16 @@
 //! What is kept and for how long: `redledger archive prune`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use super::{Archive, Delivery, DeliveryOutcome, entries, folders};
+use super::{
+    Archive, Delivery, DeliveryOutcome, entries, folders,
+    journal::{State, day},
+};
 use crate::{
     batch_no::BatchNo,
     durable::sync_folder,
@@ -52,21 +55,29 @@ pub struct Loaded {
 /// A delivery that is kept.
 struct Kept {
     delivery: Delivery,
+    written_at: SystemTime,
     /// Older than the limit.
     is_old: bool,
-    /// Then it stays whatever the limits say.
-    is_protected: bool,
+    /// The newest of its batch that was loaded: it stays whatever the limits say.
+    is_newest: bool,
+    /// By a warehouse: then it stays, too.
+    is_loaded: bool,
     goes: bool,
 }
 
+impl Kept {
+    fn is_protected(&self) -> bool {
+        self.is_newest || self.is_loaded
+    }
+}
+
 impl Archive {
-    /// Removes what `retention` lets go; with `dry_run` only says what that would be.
+    /// Looks at the whole archive and removes what `retention` lets go, and old files that no delivery names, which
+    /// attempts leave that failed half-way; with `dry_run` only says what that would be. The journal, by which runs
+    /// know what is due (see [`Self::tidy`]), is made anew.
     ///
     /// `loaded` is asked once, and only if there is something to remove that it may protect; if it fails, nothing
     /// is removed.
-    ///
-    /// `thorough` also looks for files that no delivery names, which every file of the archive is looked
-    /// at for: attempts that failed half-way leave them.
     ///
     /// # Errors
     /// [`Error::Io`] when a file can't be removed; [`Error::File`] when a document is damaged; what `loaded` says.
@@ -74,7 +85,6 @@ impl Archive {
         &self,
         retention: Retention,
         now: SystemTime,
-        thorough: bool,
         dry_run: bool,
         loaded: impl FnOnce() -> Result<Loaded>,
     ) -> Result<Removed> {
@@ -86,18 +96,14 @@ impl Archive {
                 .is_some_and(|(oldest, at)| at < oldest)
         };
         let mut removed = Removed::default();
-        let mut all = self.kept(retention, thorough, is_old)?;
+        let mut all = self.kept(retention, is_old)?;
         removed.excess = self.choose(&mut all, retention.max_bytes);
-        let unnamed = if thorough {
-            self.unnamed(&all, is_old)?
-        } else {
-            Vec::new()
-        };
+        let unnamed = self.unnamed(&all, is_old)?;
         let mut in_use = HashSet::new();
         if retention.keep_current && (!unnamed.is_empty() || all.iter().any(|kept| kept.goes)) {
             let Loaded { revisions, files } = loaded()?;
             for kept in &mut all {
-                kept.is_protected |= revisions.contains(&identity(&kept.delivery));
+                kept.is_loaded = revisions.contains(&identity(&kept.delivery));
             }
             removed.excess = self.choose(&mut all, retention.max_bytes);
             in_use = files;
@@ -140,6 +146,9 @@ impl Archive {
                 }
             }
         }
+        if !dry_run && self.folder.is_dir() {
+            self.journal_anew(&all, retention.keep_current)?;
+        }
         Ok(removed)
     }
 
@@ -160,39 +169,67 @@ impl Archive {
         Ok(unnamed)
     }
 
-    /// The deliveries of batches whose documents have to be read, the oldest first: all batches, or those with
-    /// an old document.
-    fn kept(
-        &self,
-        retention: Retention,
-        thorough: bool,
-        is_old: impl Fn(&Path) -> bool,
-    ) -> Result<Vec<Kept>> {
+    /// Every delivery, the oldest first.
+    fn kept(&self, retention: Retention, is_old: impl Fn(&Path) -> bool) -> Result<Vec<Kept>> {
         let mut all = Vec::new();
-        for (dataset, batch_no, documents) in self.documents()? {
-            let any_old = documents.iter().any(|path| is_old(path));
-            if !any_old && !thorough && retention.max_bytes.is_none() {
-                continue;
-            }
+        for (dataset, batch_no, _) in self.documents()? {
             let folder = self.folder.join(&dataset).join(batch_no.as_str());
             let deliveries = self.deliveries(&dataset, &batch_no)?;
             let latest = latest_loaded(&deliveries).filter(|_| retention.keep_current);
-            all.extend(deliveries.into_iter().map(|delivery| Kept {
-                is_old: is_old(&folder.join(delivery.file_name())),
-                is_protected: latest == Some(delivery.revision),
-                goes: false,
-                delivery,
+            all.extend(deliveries.into_iter().map(|delivery| {
+                let document = folder.join(delivery.file_name());
+                let modified = fs::metadata(&document).and_then(|metadata| metadata.modified());
+                Kept {
+                    written_at: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+                    is_old: is_old(&document),
+                    is_newest: latest == Some(delivery.revision),
+                    is_loaded: false,
+                    goes: false,
+                    delivery,
+                }
             }));
         }
         all.sort_by_key(|kept| kept.delivery.recorded_at_us);
         Ok(all)
     }
 
+    /// Enters what stays where the next run looks for what is due.
+    fn journal_anew(&self, all: &[Kept], keep_current: bool) -> Result<()> {
+        let mut days: BTreeMap<String, BTreeSet<(String, BatchNo)>> = BTreeMap::new();
+        let mut again = BTreeSet::new();
+        let staying = || all.iter().filter(|kept| !kept.goes);
+        for kept in staying().filter(|kept| !kept.is_newest) {
+            let (dataset, batch_no, _) = identity(&kept.delivery);
+            if kept.is_loaded {
+                again.insert((dataset, batch_no));
+            } else {
+                days.entry(day(kept.written_at))
+                    .or_default()
+                    .insert((dataset, batch_no));
+            }
+        }
+        let files = staying().flat_map(|kept| &kept.delivery.files);
+        let paths: BTreeSet<&str> = files.map(|file| file.path.as_str()).collect();
+        let sizes = paths
+            .iter()
+            .filter_map(|path| fs::metadata(self.data_dir.join(path)).ok());
+        let bytes = sizes.map(|metadata| metadata.len()).sum();
+        let journal = self.journal();
+        let none = BTreeSet::new();
+        for name in journal.days()? {
+            journal.replace_day(&name, days.get(&name).unwrap_or(&none))?;
+        }
+        for (name, batches) in &days {
+            journal.replace_day(name, batches)?;
+        }
+        journal.settle(State::of(bytes, Some(keep_current)), &again)
+    }
+
     /// Chooses which deliveries go: old ones, then the oldest until the rest is no larger than `max_bytes`;
     /// returns what it is larger by all the same.
     fn choose(&self, all: &mut [Kept], max_bytes: Option<u64>) -> u64 {
         for kept in &mut *all {
-            kept.goes = kept.is_old && !kept.is_protected;
+            kept.goes = kept.is_old && !kept.is_protected();
         }
         let Some(max_bytes) = max_bytes else {
             return 0;
@@ -211,7 +248,7 @@ impl Archive {
             if total <= max_bytes {
                 break;
             }
-            if kept.goes || kept.is_protected {
+            if kept.goes || kept.is_protected() {
                 continue;
             }
             for file in &kept.delivery.files {
@@ -229,7 +266,7 @@ impl Archive {
 }
 
 /// Dataset, number and revision.
-fn identity(delivery: &Delivery) -> (String, BatchNo, i32) {
+pub(super) fn identity(delivery: &Delivery) -> (String, BatchNo, i32) {
     (
         delivery.dataset.clone(),
         delivery.batch_no.clone(),
@@ -238,7 +275,7 @@ fn identity(delivery: &Delivery) -> (String, BatchNo, i32) {
 }
 
 /// The latest revision that was loaded, whatever became of it since.
-fn latest_loaded(deliveries: &[Delivery]) -> Option<i32> {
+pub(super) fn latest_loaded(deliveries: &[Delivery]) -> Option<i32> {
     deliveries
         .iter()
         .filter(|delivery| delivery.outcome == DeliveryOutcome::Loaded)
@@ -246,7 +283,7 @@ fn latest_loaded(deliveries: &[Delivery]) -> Option<i32> {
         .max()
 }
 
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("remove from the archive", path)(error))
@@ -256,7 +293,7 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::FileTimes;
 
     use bytes::Bytes;
@@ -264,70 +301,82 @@ mod tests {
     use super::*;
     use crate::archive::{DeliveredFile, Format};
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    pub(in super::super) const DAY: Duration = Duration::from_secs(86_400);
 
     /// An archive with a delivery for each of `revisions`: its content, and its age in days.
-    fn archive(revisions: &[(&str, u32)]) -> (tempfile::TempDir, Archive) {
+    pub(in super::super) fn archive(revisions: &[(&str, u32)]) -> (tempfile::TempDir, Archive) {
         let data_dir = tempfile::tempdir().expect("a folder");
         let archive = Archive::new(data_dir.path());
-        let batch_no = BatchNo::new("B1").expect("a number");
         for (revision, (content, age)) in (1..).zip(revisions) {
-            let mut writer = archive.writer();
-            writer
-                .write(&Bytes::copy_from_slice(content.as_bytes()))
-                .expect("to write");
-            let hash = {
-                use sha2::Digest as _;
-                base16ct::lower::encode_string(&sha2::Sha256::digest(content.as_bytes()))
-            };
-            let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
-            let delivery = Delivery {
-                format: Format,
-                dataset: "d".into(),
-                batch_no: batch_no.clone(),
-                revision,
-                outcome: DeliveryOutcome::Loaded,
-                origin: "hook.json".into(),
-                announced_at_ms: None,
-                total: None,
-                notes: Vec::new(),
-                unknown_keys: 0,
-                columns: Vec::new(),
-                recorded_at_us: i64::from(revision),
-                accepted_at_us: None,
-                watermark_us: None,
-                files: vec![DeliveredFile {
-                    path: path.clone(),
-                    content_hash: hash,
-                    bytes: content.len() as u64,
-                    url: "https://store.example/a.csv".into(),
-                    etag: None,
-                    content_type: None,
-                    last_modified: None,
-                    expected_rows: None,
-                    fetched_at_us: 0,
-                    identity: None,
-                    query_hash: None,
-                    named_by: None,
-                }],
-            };
-            archive.record(&delivery).expect("recorded");
-            let at = FileTimes::new().set_modified(SystemTime::now() - DAY * *age);
-            for path in [
-                archive.folder.join("d/B1").join(delivery.file_name()),
-                data_dir.path().join(path),
-            ] {
-                fs::File::options()
-                    .append(true)
-                    .open(path)
-                    .and_then(|file| file.set_times(at))
-                    .expect("to be back-dated");
-            }
+            record(&archive, "B1", revision, content, *age);
         }
         (data_dir, archive)
     }
 
-    fn retention() -> Retention {
+    /// Keeps a delivery that is so many days old.
+    pub(in super::super) fn record(
+        archive: &Archive,
+        batch_no: &str,
+        revision: i32,
+        content: &str,
+        age: u32,
+    ) {
+        let batch_no = BatchNo::new(batch_no).expect("a number");
+        let mut writer = archive.writer();
+        writer
+            .write(&Bytes::copy_from_slice(content.as_bytes()))
+            .expect("to write");
+        let hash = {
+            use sha2::Digest as _;
+            base16ct::lower::encode_string(&sha2::Sha256::digest(content.as_bytes()))
+        };
+        let path = writer.finish("d", &batch_no, &hash, "csv").expect("kept");
+        let delivery = Delivery {
+            format: Format,
+            dataset: "d".into(),
+            batch_no: batch_no.clone(),
+            revision,
+            outcome: DeliveryOutcome::Loaded,
+            origin: "hook.json".into(),
+            announced_at_ms: None,
+            total: None,
+            notes: Vec::new(),
+            unknown_keys: 0,
+            columns: Vec::new(),
+            recorded_at_us: i64::from(revision),
+            accepted_at_us: None,
+            watermark_us: None,
+            files: vec![DeliveredFile {
+                path: path.clone(),
+                content_hash: hash,
+                bytes: content.len() as u64,
+                url: "https://store.example/a.csv".into(),
+                etag: None,
+                content_type: None,
+                last_modified: None,
+                expected_rows: None,
+                fetched_at_us: 0,
+                identity: None,
+                query_hash: None,
+                named_by: None,
+            }],
+        };
+        archive.record(&delivery).expect("recorded");
+        let at = FileTimes::new().set_modified(SystemTime::now() - DAY * age);
+        let folder = archive.folder.join("d").join(batch_no.as_str());
+        for path in [
+            folder.join(delivery.file_name()),
+            archive.data_dir.join(path),
+        ] {
+            fs::File::options()
+                .append(true)
+                .open(path)
+                .and_then(|file| file.set_times(at))
+                .expect("to be back-dated");
+        }
+    }
+
+    pub(in super::super) fn retention() -> Retention {
         Retention {
             max_age: DAY * 400,
             max_bytes: None,
@@ -336,14 +385,14 @@ mod tests {
     }
 
     /// Clears `archive`, of which no warehouse has loaded anything.
-    fn prune(
-        archive: &Archive,
-        retention: Retention,
-        thorough: bool,
-        dry_run: bool,
-    ) -> Result<Removed> {
+    fn prune(archive: &Archive, retention: Retention, dry_run: bool) -> Result<Removed> {
         let none = || Ok(Loaded::default());
-        archive.prune(retention, SystemTime::now(), thorough, dry_run, none)
+        archive.prune(retention, SystemTime::now(), dry_run, none)
+    }
+
+    /// The same as a run does it.
+    fn tidy(archive: &Archive, retention: Retention) -> Result<Removed> {
+        archive.tidy(retention, SystemTime::now(), |_| Ok(HashSet::new()))
     }
 
     fn revisions(archive: &Archive) -> Vec<i32> {
@@ -355,17 +404,20 @@ mod tests {
     #[test]
     fn old_revisions_go_but_never_the_current_one() {
         let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("three", 700)]);
-        let prune = |dry_run| prune(&archive, retention(), false, dry_run);
-        let would = prune(true).expect("a list");
+        let would = prune(&archive, retention(), true).expect("a list");
         assert_eq!(revisions(&archive), [1, 2, 3]);
-        assert_eq!(prune(false).expect("removed"), would);
+        assert_eq!(tidy(&archive, retention()).expect("removed"), would);
         assert_eq!((would.revisions.len(), would.files), (2, 2));
         assert_eq!(revisions(&archive), [3]);
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
         assert_eq!(
-            archive.verify(|_, _| true, |_| {}).expect("read").findings,
-            []
+            tidy(&archive, retention()).expect("removed"),
+            Removed::default()
         );
-        assert_eq!(prune(false).expect("removed"), Removed::default());
+        assert_eq!(
+            prune(&archive, retention(), false).expect("removed"),
+            Removed::default()
+        );
     }
 
     #[test]
@@ -385,7 +437,7 @@ mod tests {
             ..retention()
         };
         let now = SystemTime::now();
-        let removed = archive.prune(by_size, now, true, false, first);
+        let removed = archive.prune(by_size, now, false, first);
         assert_eq!(removed.expect("removed").revisions.len(), 1);
         assert_eq!((revisions(&archive), asked.get()), (vec![1, 3], 1));
         // Young enough, or not to be kept: what a warehouse has changes nothing.
@@ -395,7 +447,7 @@ mod tests {
                 max_bytes: None,
                 keep_current,
             };
-            let removed = archive.prune(retention, now, true, false, first);
+            let removed = archive.prune(retention, now, false, first);
             removed.expect("removed");
             assert_eq!((revisions(&archive).len(), asked.get()), (left, 1));
         }
@@ -409,7 +461,7 @@ mod tests {
             let _ = fs::remove_file(archive.folder.join("d/B1").join(document));
             let before = entries(&archive.folder.join("d/B1")).expect("a folder");
             let unknown = || Err(Error::Internal("unreadable".into()));
-            let asked = archive.prune(retention(), SystemTime::now(), true, false, unknown);
+            let asked = archive.prune(retention(), SystemTime::now(), false, unknown);
             assert!(asked.is_err(), "{document}");
             let after = entries(&archive.folder.join("d/B1")).expect("a folder");
             assert_eq!(before, after, "{document}");
@@ -432,7 +484,7 @@ mod tests {
                 files: HashSet::from([second.clone()]),
             })
         };
-        let removed = archive.prune(retention(), SystemTime::now(), true, false, loaded);
+        let removed = archive.prune(retention(), SystemTime::now(), false, loaded);
         assert_eq!(removed.expect("removed").files, 1);
         assert!(archive.data_dir.join(&second).exists());
     }
@@ -440,12 +492,9 @@ mod tests {
     #[test]
     fn content_that_a_kept_revision_shares_stays() {
         let (_data_dir, archive) = archive(&[("one", 900), ("two", 800), ("one", 700)]);
-        let removed = prune(&archive, retention(), true, false).expect("removed");
+        let removed = prune(&archive, retention(), false).expect("removed");
         assert_eq!((removed.revisions.len(), removed.files), (2, 1));
-        assert_eq!(
-            archive.verify(|_, _| true, |_| {}).expect("read").findings,
-            []
-        );
+        assert_eq!(archive.verify(|_| {}).expect("read").findings, []);
     }
 
     #[test]
@@ -464,14 +513,14 @@ mod tests {
             max_bytes,
             ..retention()
         };
-        let removed = prune(&archive, by_size, false, false).expect("removed");
+        let removed = tidy(&archive, by_size).expect("removed");
         assert_eq!((removed.revisions.len(), removed.excess), (1, 0));
         assert_eq!(revisions(&archive), [2, 3]);
         let none = Retention {
             max_bytes: Some(0),
             ..retention()
         };
-        let removed = prune(&archive, none, false, false).expect("removed");
+        let removed = tidy(&archive, none).expect("removed");
         assert_eq!(removed.excess, size(".zst"));
         assert_eq!(revisions(&archive), [3]);
     }
@@ -480,11 +529,11 @@ mod tests {
     fn files_that_no_delivery_names_go_when_old_and_only_in_a_thorough_clearing() {
         let (_data_dir, archive) = archive(&[("one", 500), ("two", 500)]);
         fs::remove_file(archive.folder.join("d/B1/revision-1.json")).expect("removed");
-        for (thorough, files) in [(false, 0), (true, 1)] {
-            let removed = prune(&archive, retention(), thorough, false);
-            assert_eq!(removed.expect("removed").files, files);
-        }
-        assert_eq!(archive.verify(|_, _| true, |_| {}).expect("read").files, 1);
+        let removed = tidy(&archive, retention());
+        assert_eq!(removed.expect("removed").files, 0);
+        let removed = prune(&archive, retention(), false);
+        assert_eq!(removed.expect("removed").files, 1);
+        assert_eq!(archive.verify(|_| {}).expect("read").files, 1);
     }
 
     #[test]
@@ -510,7 +559,7 @@ mod tests {
                 "missing" => fs::remove_file(&kept).expect("removed"),
                 _ => fs::write(path(".json"), "{}").expect("written"),
             }
-            let findings = archive.verify(|_, _| true, |_| {}).expect("read").findings;
+            let findings = archive.verify(|_| {}).expect("read").findings;
             assert_eq!(findings.len(), 1, "{damage}: {findings:?}");
         }
     }

@@ -1,14 +1,14 @@
-//! What is kept, read again: `redledger archive verify` and `redledger verify`.
+//! What is kept, read again batch by batch: `redledger archive verify` and `redledger verify`.
 //!
 //! No lock is taken: a run may add files meanwhile, and retention remove some.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     io,
     path::Path,
 };
 
-use super::{Archive, Delivery, DeliveryOutcome, content_hash, entries, folders, hash_of};
+use super::{Archive, Delivery, DeliveryOutcome, entries, hash_of, names_of_folders};
 use crate::{batch_no::BatchNo, error::Result};
 
 /// What a check of the archive has found.
@@ -20,13 +20,30 @@ pub struct Verified {
     pub bytes: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
+}
+
+/// What a check of one batch number's folders has found, whatever their datasets.
+#[derive(Debug, Default)]
+pub struct VerifiedBatch {
+    /// What was read, and what is wrong with it.
+    pub verified: Verified,
     /// The files whose content is what their name says, as the ledger names them.
     pub intact: HashSet<String>,
-    /// The content that was delivered for each dataset, batch and revision, as it is written down: the hash that a
-    /// batch is known by.
-    pub delivered: HashMap<(String, String, i32), String>,
-    /// Those of them that were loaded.
-    pub loaded: HashSet<(String, String, i32)>,
+    /// What is written down of each revision.
+    pub delivered: Vec<Delivered>,
+}
+
+/// What a document says of a revision.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The batch's dataset.
+    pub dataset: String,
+    /// The revision.
+    pub revision: i32,
+    /// The hash that what was delivered is known by.
+    pub known_by: String,
+    /// Whether it was loaded.
+    pub is_loaded: bool,
 }
 
 /// A kept file that is not as it was.
@@ -43,91 +60,118 @@ pub struct Finding {
 }
 
 impl Archive {
-    /// Reads what is kept of the batches that `wants` takes, by dataset and number, and compares it with its hash;
-    /// `progress` is told of every file.
+    /// Reads what is kept and compares it with its hash; `progress` is told of every file.
     ///
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) when a folder can't be read. What is wrong with a file is a finding.
-    pub fn verify(
+    pub fn verify(&self, mut progress: impl FnMut(&Path)) -> Result<Verified> {
+        let mut all = Verified::default();
+        let datasets = self.datasets()?;
+        for number in self.numbers(&datasets)? {
+            let of_batch = self.verify_batch(&datasets, &number, &mut progress)?;
+            all.add(of_batch.verified);
+        }
+        Ok(all)
+    }
+
+    /// The datasets of which something is kept.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) when the archive's folder can't be read.
+    pub fn datasets(&self) -> Result<Vec<String>> {
+        names_of_folders(&self.folder)
+    }
+
+    /// The batch numbers of which something is kept for `datasets`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) when a folder can't be read.
+    pub fn numbers(&self, datasets: &[String]) -> Result<BTreeSet<String>> {
+        let mut numbers = BTreeSet::new();
+        for dataset in datasets {
+            numbers.extend(names_of_folders(&self.folder.join(dataset))?);
+        }
+        Ok(numbers)
+    }
+
+    /// Reads what is kept under a batch number for `datasets`; no other folder is opened.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) when a folder can't be read. What is wrong with a file is a finding.
+    pub fn verify_batch(
         &self,
-        wants: impl Fn(&str, &str) -> bool,
+        datasets: &[String],
+        number: &str,
         mut progress: impl FnMut(&Path),
-    ) -> Result<Verified> {
-        let mut verified = Verified::default();
+    ) -> Result<VerifiedBatch> {
+        let mut batch = VerifiedBatch::default();
         let mut deliveries = Vec::new();
-        for (dataset, folder) in folders(&self.folder)? {
-            for (number, folder) in folders(&folder)? {
-                if !wants(&dataset, &number) {
+        for dataset in datasets {
+            let folder = self.folder.join(dataset).join(number);
+            let finding = |path: &Path, message: String| Finding {
+                dataset: dataset.clone(),
+                batch_no: number.to_owned(),
+                path: self.below(path),
+                message,
+            };
+            for (name, path) in entries(&folder)? {
+                if !name.ends_with(".zst") {
                     continue;
                 }
-                let finding = |path: &Path, message: String| Finding {
-                    dataset: dataset.clone(),
-                    batch_no: number.clone(),
-                    path: self.below(path),
-                    message,
-                };
-                for (name, path) in entries(&folder)? {
-                    if !name.ends_with(".zst") {
-                        continue;
+                progress(&path);
+                match batch.verified.read(&path) {
+                    Ok(None) => {
+                        batch.intact.insert(self.below(&path));
                     }
-                    progress(&path);
-                    match verified.read(&path) {
-                        Ok(None) => {
-                            verified.intact.insert(self.below(&path));
-                        }
-                        Ok(Some(message)) => verified.findings.push(finding(&path, message)),
-                        // Retention has removed it since the folder was read, or the document tells that it is missing.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => verified
-                            .findings
-                            .push(finding(&path, format!("can't be read: {error}"))),
-                    }
+                    Ok(Some(message)) => batch.verified.findings.push(finding(&path, message)),
+                    // Retention has removed it since the folder was read, or the document tells that it is missing.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => batch
+                        .verified
+                        .findings
+                        .push(finding(&path, format!("can't be read: {error}"))),
                 }
-                if let Ok(batch_no) = BatchNo::new(&number) {
-                    match self.deliveries(&dataset, &batch_no) {
-                        Ok(found) => deliveries.extend(found),
-                        Err(error) => verified.findings.push(finding(&folder, error.to_string())),
+            }
+            if let Ok(batch_no) = BatchNo::new(number) {
+                match self.deliveries(dataset, &batch_no) {
+                    Ok(found) => deliveries.extend(found),
+                    Err(error) => {
+                        let said = finding(&folder, error.to_string());
+                        batch.verified.findings.push(said);
                     }
                 }
             }
         }
-        let damaged: HashSet<String> = verified
-            .findings
-            .iter()
-            .map(|finding| finding.path.clone())
-            .collect();
-        for delivery in &deliveries {
-            self.look_for_missing(delivery, &damaged, &mut verified);
-            let of = (
-                delivery.dataset.clone(),
-                delivery.batch_no.to_string(),
-                delivery.revision,
-            );
-            let hashes = delivery.files.iter().map(|file| file.content_hash.as_str());
-            if delivery.outcome == DeliveryOutcome::Loaded {
-                verified.loaded.insert(of.clone());
-            }
-            verified.delivered.insert(of, content_hash(hashes));
+        let damaged = batch.verified.findings.iter();
+        let damaged: HashSet<String> = damaged.map(|finding| finding.path.clone()).collect();
+        for delivery in deliveries {
+            self.look_for_missing(&delivery, &damaged, &mut batch);
+            batch.delivered.push(Delivered {
+                known_by: delivery.known_by(),
+                is_loaded: delivery.outcome == DeliveryOutcome::Loaded,
+                revision: delivery.revision,
+                dataset: delivery.dataset,
+            });
         }
-        Ok(verified)
+        Ok(batch)
     }
 
     fn look_for_missing(
         &self,
         delivery: &Delivery,
         damaged: &HashSet<String>,
-        verified: &mut Verified,
+        batch: &mut VerifiedBatch,
     ) {
         for file in &delivery.files {
-            if verified.intact.contains(&file.path) || damaged.contains(&file.path) {
+            if batch.intact.contains(&file.path) || damaged.contains(&file.path) {
                 continue;
             }
             let folder = self.folder.join(&delivery.dataset);
             let folder = folder.join(delivery.batch_no.as_str());
-            let message = match verified.read(&self.path_of(file)) {
+            let message = match batch.verified.read(&self.path_of(file)) {
                 // A run has kept it since the folder was read.
                 Ok(None) => {
-                    verified.intact.insert(file.path.clone());
+                    batch.intact.insert(file.path.clone());
                     continue;
                 }
                 Ok(Some(message)) => message,
@@ -141,7 +185,7 @@ impl Archive {
                 ),
                 Err(error) => format!("can't be read: {error}"),
             };
-            verified.findings.push(Finding {
+            batch.verified.findings.push(Finding {
                 dataset: delivery.dataset.clone(),
                 batch_no: delivery.batch_no.to_string(),
                 path: file.path.clone(),
@@ -149,9 +193,42 @@ impl Archive {
             });
         }
     }
+
+    /// A batch that was loaded once, if the archive has any.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) when a folder can't be read.
+    pub fn any_loaded(&self) -> Result<Option<(String, BatchNo)>> {
+        for dataset in self.datasets()? {
+            for number in names_of_folders(&self.folder.join(&dataset))? {
+                let Ok(batch_no) = BatchNo::new(&number) else {
+                    continue;
+                };
+                let deliveries = self.deliveries(&dataset, &batch_no).unwrap_or_default();
+                let mut loaded = deliveries.iter().map(|delivery| delivery.outcome);
+                if loaded.any(|outcome| outcome == DeliveryOutcome::Loaded) {
+                    return Ok(Some((dataset, batch_no)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the file that the ledger names by `path` is there, as its name says.
+    pub(crate) fn is_intact(&self, path: &str) -> bool {
+        let mut verified = Verified::default();
+        matches!(verified.read(&self.data_dir.join(path)), Ok(None))
+    }
 }
 
 impl Verified {
+    /// Takes in what was found elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.findings.extend(other.findings);
+    }
+
     /// Reads a file to its end; returns what is wrong with its content, if anything.
     fn read(&mut self, path: &Path) -> io::Result<Option<String>> {
         let mut bytes = 0;

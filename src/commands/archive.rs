@@ -1,7 +1,8 @@
 //! `redledger archive verify|prune`
 
 use std::{
-    path::Path,
+    collections::HashSet,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -31,27 +32,45 @@ pub(super) fn run(context: &Context, arguments: &Keeping) -> Result<ExitStatus> 
     }
 }
 
-/// Removes what the settings let go, see [`Archive::prune`]. The caller holds the lock, and has no warehouse open.
+/// Removes what has become due by the settings, see [`Archive::tidy`]. The caller holds the lock, and has no warehouse
+/// open.
 ///
 /// # Errors
-/// Those of [`Archive::prune`], and what keeps a warehouse from being read: nothing is removed then.
-pub(super) fn clear(config: &Config, thorough: bool, dry_run: bool) -> Result<Removed> {
-    let limits = Retention {
-        max_age: config.archive.max_age,
-        max_bytes: (config.archive.max_bytes.0 > 0).then_some(config.archive.max_bytes.0),
-        keep_current: config.archive.keep_current,
-    };
+/// Those of [`Archive::tidy`], and what keeps a warehouse from being read: nothing is removed then.
+pub(super) fn clear(config: &Config) -> Result<Removed> {
     let archive = Archive::new(&config.data_dir);
-    archive.prune(limits, SystemTime::now(), thorough, dry_run, || {
-        loaded(&config.warehouse_path(), thorough)
+    archive.tidy(limits(config), SystemTime::now(), |batches| {
+        let mut loaded = HashSet::new();
+        for path in warehouses(config) {
+            contents::survives(&path)?;
+            if let Some(connection) = ledger::open_reading(&path)? {
+                loaded.extend(ledger::loaded_among(&connection, batches)?);
+            }
+        }
+        Ok(loaded)
     })
 }
 
-/// What the published warehouse has loaded, and what it would after a rollback.
-fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
+fn limits(config: &Config) -> Retention {
+    Retention {
+        max_age: config.archive.max_age,
+        max_bytes: (config.archive.max_bytes.0 > 0).then_some(config.archive.max_bytes.0),
+        keep_current: config.archive.keep_current,
+    }
+}
+
+/// The published warehouse, and the one that a rollback would publish.
+fn warehouses(config: &Config) -> [PathBuf; 2] {
+    let live = config.warehouse_path();
+    let previous = publish::previous_of(&live);
+    [live, previous]
+}
+
+/// What they have loaded.
+fn loaded(config: &Config) -> Result<Loaded> {
     let mut loaded = Loaded::default();
-    for path in [live, &publish::previous_of(live)] {
-        let batches = contents::survived(path)?.map(|contents| contents.batches);
+    for path in warehouses(config) {
+        let batches = contents::survived(&path)?.map(|contents| contents.batches);
         loaded
             .revisions
             .extend(batches.into_iter().flatten().filter_map(|batch| {
@@ -59,7 +78,7 @@ fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
                 let batch_no = BatchNo::new(&batch.batch_no).ok()?;
                 Some((batch.dataset, batch_no, batch.revision))
             }));
-        if thorough && let Some(connection) = ledger::open_reading(path)? {
+        if let Some(connection) = ledger::open_reading(&path)? {
             loaded.files.extend(ledger::loaded_files(&connection)?);
         }
     }
@@ -69,7 +88,7 @@ fn loaded(live: &Path, thorough: bool) -> Result<Loaded> {
 fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
     let bar = progress::spinner(context);
     let archive = Archive::new(&context.config.data_dir);
-    let verified = archive.verify(|_, _| true, progress::each_file(&bar))?;
+    let verified = archive.verify(progress::each_file(&bar))?;
     bar.finish_and_clear();
     let mut table = Table::new(&["path", "problem"]);
     for finding in &verified.findings {
@@ -122,7 +141,9 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
         files,
         bytes,
         excess,
-    } = clear(config, true, dry_run)?;
+    } = Archive::new(&config.data_dir).prune(limits(config), SystemTime::now(), dry_run, || {
+        loaded(config)
+    })?;
     for (dataset, batch_no, revision) in &revisions {
         say!("{batch_no} of {dataset}, revision {revision}");
     }

@@ -4,7 +4,10 @@
 
 mod plan;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use self::plan::{Origin, Plan, Planned};
 use super::{
@@ -16,12 +19,14 @@ use super::{
 };
 use crate::{
     archive::{Archive, Delivery},
+    batch_no::BatchNo,
     cli::{Backfill, DoingFormat, ReadingFormat},
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::{self, Acceptance},
     hook, ledger,
     pipeline::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
+    publish,
 };
 
 pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus> {
@@ -50,6 +55,9 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     let foreign = !archive.is_same(&own);
     let archive = if foreign { archive } else { own };
     let Plan { batches, errors } = plan::make(context, arguments, &selections, &archive)?;
+    if !foreign && publish::is_lost(&context.config)? {
+        name_others(&archive, &batches)?;
+    }
     if arguments.dry_run {
         for error in &errors {
             super::report_error(error);
@@ -70,6 +78,43 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     };
     session.load_some(&mut queue, Limits::default());
     session.finish()
+}
+
+/// Says what a warehouse that is made anew will lack.
+fn name_others(archive: &Archive, planned: &[Planned]) -> Result<()> {
+    const NAMED: usize = 10;
+    let planned: HashSet<(Option<&str>, &BatchNo)> = planned
+        .iter()
+        .map(|of| {
+            let dataset = of.dataset.as_ref().map(|of| of.name.as_str());
+            (dataset, &of.batch_no)
+        })
+        .collect();
+    let mut others = archive.batches()?;
+    others.retain(|(dataset, batch_no)| {
+        let known_as = [Some(dataset.as_str()), None];
+        !known_as
+            .iter()
+            .any(|dataset| planned.contains(&(*dataset, batch_no)))
+    });
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<_> = others
+        .iter()
+        .take(NAMED)
+        .map(|(dataset, batch_no)| format!("{batch_no} of {dataset}"))
+        .collect();
+    if others.len() > NAMED {
+        names.push("…".to_owned());
+    }
+    tracing::warn!(
+        "the warehouse is gone and is made anew without what was not asked for, of which the archive holds {}: {} \
+         (`redledger backfill '*'` loads everything)",
+        others.len(),
+        names.join(", ")
+    );
+    Ok(())
 }
 
 /// Batches to be loaded again, in order.

@@ -32,6 +32,15 @@ pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
 /// # Errors
 /// When it can't be read; not even one that makes the engine crash ends this process.
 pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
+    survives(path)?;
+    contents(path)
+}
+
+/// Has a child process look at a warehouse, which the engine may end.
+///
+/// # Errors
+/// [`Error::Warehouse`] when it does. What the child process has said otherwise, whoever opens the file is told, too.
+pub(super) fn survives(path: &Path) -> Result<()> {
     let looked = env::current_exe().and_then(|program| {
         Command::new(program)
             .args(["rollback", "--look-at"])
@@ -51,7 +60,7 @@ pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
                 "restore it from a copy, or move it away and `redledger backfill '*'` from the archive".into(),
             ),
         }),
-        None => contents(path),
+        None => Ok(()),
     }
 }
 

@@ -319,7 +319,7 @@ impl<'a> LoadSession<'a> {
     /// is asked of the files themselves, so this is for after the warehouse is closed: to open it a second time
     /// in this process would drop the engine's lock.
     fn clear_archive(&self) {
-        match clear(&self.context.config, false, false) {
+        match clear(&self.context.config) {
             Ok(removed) if removed == Removed::default() => {}
             Ok(removed) => tracing::info!(
                 revisions = removed.revisions.len(),

@@ -64,6 +64,17 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+/// The most that a record may have: places within a chunk are numbers of 32 bits, and a chunk ends behind its
+/// first megabyte.
+const LONGEST_RECORD: ByteSize = ByteSize(4_000_000_000);
+
+/// The length of a record: above 4 GB it is 4 GB.
+pub(super) fn record<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ByteSize, D::Error> {
+    ByteSize::deserialize(deserializer).map(|size| size.min(LONGEST_RECORD))
+}
+
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let size = match SizeText::deserialize(deserializer)? {

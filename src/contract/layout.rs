@@ -1,6 +1,6 @@
 //! How one file's header lies on its contract.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::Contract;
 use crate::error::{Error, Result};
@@ -17,6 +17,16 @@ pub struct Layout {
 }
 
 impl Contract {
+    /// The layout of a file without a header, of which no rows were announced.
+    #[must_use]
+    pub fn layout_of_nothing(&self) -> Layout {
+        Layout {
+            fields: vec![None; self.fields.len()],
+            rest: Vec::new(),
+            header: Vec::new(),
+        }
+    }
+
     /// Lays a header on the contract: by name or alias, trimmed, in any order.
     ///
     /// # Errors
@@ -48,6 +58,7 @@ impl Contract {
         }
         let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
         let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
+        let mut names: HashSet<Arc<str>> = HashSet::new();
         for (column, cell) in header.iter().enumerate() {
             if let Some(field) = self.field_for_header(cell) {
                 if let Some(first) = fields[field].replace(column) {
@@ -69,7 +80,7 @@ impl Contract {
             } else {
                 cell.as_str().into()
             };
-            if rest.iter().any(|(_, other)| *other == name) {
+            if !names.insert(Arc::clone(&name)) {
                 return Err(refuse(
                     format!("the header has the column `{name}` twice: {}", shown()),
                     None,

@@ -108,10 +108,17 @@ pub(super) fn array(raw: &RawValue) -> Result<Vec<&RawValue>, Fault> {
     serde_json::from_str(raw.get()).map_err(|error| Fault::new(format!("not JSON: {error}")))
 }
 
+/// What is wrong with a key of half a surrogate pair.
+pub(super) const NO_KEY: &str = "a key holds an escape that is no character";
+
+/// Whether an object's keys are text. Only for [`Kind::Object`].
+pub(super) fn has_text_for_keys(raw: &RawValue) -> bool {
+    serde_json::from_str::<Members<'_>>(raw.get()).is_ok()
+}
+
 /// The members of an object, in their order. Only for [`Kind::Object`].
 pub(super) fn object(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault> {
-    let Members(members) = serde_json::from_str(raw.get())
-        .map_err(|_| Fault::new("a key holds an escape that is no character"))?;
+    let Members(members) = serde_json::from_str(raw.get()).map_err(|_| Fault::new(NO_KEY))?;
     let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     match keys.windows(2).find(|pair| pair[0] == pair[1]) {

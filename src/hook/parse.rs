@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{
-    Announcement, BatchHook, FORMS, Fault, ListRow,
+    Announcement, BatchHook, FORMS, Fault, ListRow, RowFault,
     json::{self, Kind, shown},
 };
 use crate::{
@@ -390,26 +390,38 @@ fn row(value: &RawValue) -> Result<ListRow, Fault> {
             Kind::of(value).name()
         )));
     }
-    let cells = json::object(value)?
-        .into_iter()
-        .map(|(key, value)| {
-            let cell = match Kind::of(value) {
-                Kind::Null => None,
-                Kind::Text => Some(
-                    json::text(value)
-                        .map_err(|fault| fault.within(format_args!("{} ", shown(&key))))?,
-                ),
-                Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
-                    Some(value.get().to_owned())
-                }
-            };
-            Ok((key, cell))
-        })
-        .collect::<Result<_, Fault>>()?;
-    Ok(ListRow {
-        cells,
+    let mut row = ListRow {
+        cells: Vec::new(),
         json: value.get().to_owned(),
-    })
+        fault: None,
+    };
+    if !json::has_text_for_keys(value) {
+        row.fault = Some(RowFault {
+            key: None,
+            message: json::NO_KEY.into(),
+        });
+        return Ok(row);
+    }
+    for (key, value) in json::object(value)? {
+        let cell = match Kind::of(value) {
+            Kind::Null => None,
+            Kind::Text => match json::text(value) {
+                Ok(text) => Some(text),
+                Err(fault) => {
+                    row.fault.get_or_insert(RowFault {
+                        key: Some(key.clone()),
+                        message: fault.message,
+                    });
+                    None
+                }
+            },
+            Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
+                Some(value.get().to_owned())
+            }
+        };
+        row.cells.push((key, cell));
+    }
+    Ok(row)
 }
 
 #[cfg(test)]
@@ -660,13 +672,30 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"{\"batchNo\":\n\"\xff\"}", "h.json: not JSON: not UTF-8 at line 2 column 2"),
             (b"\xff\xfe{\0", "h.json: not JSON: not UTF-8 at line 1 column 1"),
-            (br#"{"batchNo":"B","list":[{"a":"\ud83d"}]}"#, "h.json: `list` row 1: `a` holds an escape that is no character (half a surrogate pair)"),
-            (br#"{"batchNo":"B","list":[{"\ude00":1}]}"#, "h.json: `list` row 1: a key holds an escape that is no character"),
+            (br#"{"batchNo":"\ud83d","list":[]}"#, "h.json: `batchNo` holds an escape that is no character (half a surrogate pair)"),
+            (br#"{"batchNo":"B","\ude00":1}"#, "h.json: a key holds an escape that is no character"),
             (br#"{"batchNo":"B\u0000","list":[]}"#, "h.json: `batchNo` has '\\0' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
         ];
         for (bytes, message) in cases {
             assert_eq!(refused_bytes(bytes).0, *message);
         }
+    }
+
+    #[test]
+    fn a_row_that_is_no_text_does_not_refuse_the_others() {
+        let json = r#"{"batchNo":"B","list":[{"a":"1"},{"a":"\ud83d","b":"x"},{"\ude00":1},{"c":["\ud83d"]}]}"#;
+        let list = one(json).hook.list.expect("a list");
+        let faults: Vec<_> = list
+            .iter()
+            .map(|row| row.fault.as_ref().map(|fault| fault.key.as_deref()))
+            .collect();
+        // What is nested is kept as its JSON text, which is none of ours to read.
+        assert_eq!(faults, [None, Some(Some("a")), Some(None), None]);
+        assert_eq!(
+            list[1].cells,
+            [("a".into(), None), ("b".into(), Some("x".into()))]
+        );
+        assert_eq!(list[2].json, r#"{"\ude00":1}"#);
     }
 
     #[test]

@@ -91,6 +91,19 @@ impl FromSql for State {
 /// its ledger or has a `.wal` beside it that nobody writes; [`Error::Locked`] while somebody has it open to write, such
 /// as a run in place; [`Error::Io`] when it can't be looked for or read.
 pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
+    // No folder beside the warehouse for what spills: looking leaves no traces.
+    open(path, "")
+}
+
+/// The same for questions about the whole of it: what does not fit into memory goes to the folder `spill`.
+///
+/// # Errors
+/// As [`open_reading`].
+pub fn open_auditing(path: &Path, spill: &Path) -> Result<Option<Connection>> {
+    open(path, &spill.to_string_lossy())
+}
+
+fn open(path: &Path, spill: &str) -> Result<Option<Connection>> {
     if !warehouse_file::exists(path)? {
         return Ok(None);
     }
@@ -99,8 +112,7 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     let open = || {
         let settings = EngineConfig::default()
             .access_mode(AccessMode::ReadOnly)?
-            // No folder beside the warehouse for what spills: looking leaves no traces.
-            .with("temp_directory", "")?
+            .with("temp_directory", spill)?
             .enable_external_access(false)?
             .enable_autoload_extension(false)?;
         Connection::open_with_flags(path, settings)
@@ -486,7 +498,7 @@ fn matching<'a>(
 }
 
 /// A column that a ledger of an earlier release lacks, as SQL: NULL in such a one.
-pub(super) fn later(connection: &Connection, table: &str, column: &str) -> Result<String> {
+pub(crate) fn later(connection: &Connection, table: &str, column: &str) -> Result<String> {
     let sql = "SELECT count(*) FROM duckdb_columns() WHERE schema_name = 'redledger' \
                AND table_name = ? AND column_name = ? AND database_name = current_database()";
     let there = read(connection, sql, &[Some(table), Some(column)], |row| {

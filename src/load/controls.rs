@@ -1,13 +1,13 @@
 //! Figures that a batch's rows must agree with, counted by SQL: inside the transaction, and by `redledger verify`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use duckdb::{Connection, types::Type};
 
 use crate::{
     contract::{Contract, FieldType, Identifier},
     error::{Error, Result},
-    ledger::Control,
+    ledger::{self, Control},
     normalize::iso_minor_units,
 };
 
@@ -26,6 +26,9 @@ pub struct Totals {
 pub const HOOK_TOTAL: &str = "hook total = rows read";
 /// Rows that the naming rows state against rows read of the files that they name.
 pub const LINE_TOTAL: &str = "bill total = lines received";
+/// The figure of the rows that bills count and that are no lines: they are left out of what [`LINE_TOTAL`] expects.
+pub const LINES_PASSED_OVER: &str =
+    "rows of nothing but delimiters that bills count in their total";
 
 /// The control that accounts for every row of a dataset.
 #[must_use]
@@ -59,11 +62,9 @@ pub(super) fn totals(
         .count(
             connection,
             &contract.name,
-            Grouping::Whole,
             &format!("file_id >= {first_file}"),
         )
         .map_err(Error::database("count the batch's rows"))?;
-    let counted = counted.into_values().next().unwrap_or_default();
     let enforced = contract.controls.iter().zip(&counted.broken);
     Ok(Totals {
         rows: counted.rows,
@@ -75,61 +76,16 @@ pub(super) fn totals(
     })
 }
 
-/// Where rows say they came from; nothing of it for rows that are counted as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowOrigin {
-    /// Their file.
-    pub file_id: Option<i64>,
-    /// Their batch.
-    pub batch_no: Option<String>,
-}
-
-/// What some rows of a table come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// How many they are.
-    pub rows: u64,
-    /// How many of them name a file.
-    pub files_named: u64,
-    /// How many of those say how many rows it has.
-    pub files_stated: u64,
-    /// The rows that they say.
-    pub rows_stated: u64,
+/// What the rows of a batch come to.
+#[derive(Debug, Default)]
+struct Counted {
+    rows: u64,
     /// How many break each rule.
     broken: Vec<u64>,
     /// How many have more decimals than their currency.
     finer: u64,
     /// The sum of each amount, in units of its column's scale.
     sums: Vec<i128>,
-}
-
-impl Counted {
-    /// Takes in further rows of the same table.
-    pub fn add(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.files_named += other.files_named;
-        self.files_stated += other.files_stated;
-        self.rows_stated += other.rows_stated;
-        self.finer += other.finer;
-        self.broken
-            .resize(other.broken.len().max(self.broken.len()), 0);
-        for (sum, broken) in self.broken.iter_mut().zip(&other.broken) {
-            *sum += broken;
-        }
-        self.sums.resize(other.sums.len().max(self.sums.len()), 0);
-        for (sum, amount) in self.sums.iter_mut().zip(&other.sums) {
-            *sum += amount;
-        }
-    }
-}
-
-/// Which rows are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grouping {
-    /// All.
-    Whole,
-    /// Those of one origin.
-    ByOrigin,
 }
 
 /// What is counted of a dataset's rows.
@@ -214,7 +170,7 @@ impl RowChecks {
     }
 
     /// The row controls, as the ledger has them.
-    pub(super) fn controls(&self, counted: &Counted) -> Vec<Control> {
+    fn controls(&self, counted: &Counted) -> Vec<Control> {
         let broken = counted.broken.iter().copied().chain(std::iter::repeat(0));
         let rules = self.rules.iter().zip(broken);
         let finer = self.finer.iter().map(|_| (MINOR_UNITS, counted.finer));
@@ -234,28 +190,77 @@ impl RowChecks {
     }
 
     /// Counts the rows that `condition` (SQL) takes, in one scan.
-    pub(super) fn count(
+    fn count(
         &self,
         connection: &Connection,
         table: &Identifier,
-        grouping: Grouping,
         condition: &str,
-    ) -> duckdb::Result<BTreeMap<RowOrigin, Counted>> {
-        let mut keys = match grouping {
-            Grouping::Whole => vec![],
-            Grouping::ByOrigin => vec!["file_id", "batch_no"],
-        };
-        let origin = match grouping {
-            Grouping::Whole => "NULL::BIGINT, NULL::VARCHAR",
-            Grouping::ByOrigin => "file_id, batch_no",
-        };
+    ) -> duckdb::Result<Counted> {
         let currency = self.finer.as_ref().map(|finer| finer.currency.quoted());
-        keys.extend(currency.as_deref());
-        let group = if keys.is_empty() {
-            String::new()
-        } else {
-            format!("GROUP BY {}", keys.join(", "))
+        let group = currency
+            .as_ref()
+            .map(|currency| format!("GROUP BY {currency}"));
+        let broken: String = self.broken().map(|rows| format!(", {rows}")).collect();
+        let sums: String = self.sums().map(|sum| format!(", {sum}::VARCHAR")).collect();
+        let sql = format!(
+            "SELECT {currency}, count(*)::UBIGINT{broken}{sums} FROM {table} WHERE {condition} {group}",
+            currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
+            table = table.quoted(),
+            group = group.unwrap_or_default(),
+        );
+        let rules = self.rules.len();
+        let units = self.finer.as_ref().map_or(0, |finer| finer.units.len());
+        let mut counted = Counted {
+            broken: vec![0; rules],
+            sums: vec![0; self.sums.len()],
+            ..Counted::default()
         };
+        let mut statement = connection.prepare(&sql)?;
+        let mut groups = statement.query([])?;
+        while let Some(group) = groups.next()? {
+            const FIRST: usize = 2;
+            counted.rows += group.get::<_, u64>(1)?;
+            for (index, rows) in counted.broken.iter_mut().enumerate() {
+                *rows += group.get::<_, u64>(FIRST + index)?;
+            }
+            for (index, sum) in counted.sums.iter_mut().enumerate() {
+                let index = FIRST + rules + units + index;
+                // As many digits after the point as the column has; nothing where every cell is empty.
+                if let Some(text) = group.get::<_, Option<String>>(index)? {
+                    *sum += text.replace('.', "").parse::<i128>().map_err(|error| {
+                        duckdb::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+                    })?;
+                }
+            }
+            if let Some(finer) = &self.finer
+                && let Some(currency) = group.get::<_, Option<String>>(0)?
+                && let Some(index) = finer.condition_for(&currency)
+            {
+                counted.finer += group.get::<_, u64>(FIRST + rules + index)?;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// How many rows break each rule, then how many are finer than each number of decimals, as SQL.
+    fn broken(&self) -> impl Iterator<Item = String> {
+        let rules = self.rules.iter().map(|(_, condition)| condition.clone());
+        rules
+            .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
+            .map(|condition| format!("count(*) FILTER (WHERE {condition})::UBIGINT"))
+    }
+
+    /// The sum of each amount, as SQL.
+    fn sums(&self) -> impl Iterator<Item = String> {
+        self.sums
+            .iter()
+            .map(|(column, _)| format!("sum({})", column.quoted()))
+    }
+
+    /// The query that counts the rows that `condition` takes by the file and the batch that they say they are of:
+    /// `rows`, what they say of the files that they name (`files_named`, `files_stated`, `rows_stated`), and what
+    /// [`Self::figures`] is made of.
+    pub(super) fn by_file(&self, table: &Identifier, condition: &str) -> String {
         let (named, stated) = match &self.names_files {
             None => ("NULL".into(), "NULL".into()),
             Some((url, None)) => (url.quoted(), "NULL".into()),
@@ -268,65 +273,78 @@ impl RowChecks {
                 ),
             ),
         };
-        let rules = self.rules.iter().map(|(_, condition)| condition.clone());
-        let filters: String = rules
-            .chain(self.finer.iter().flat_map(FinerAmounts::conditions))
-            .map(|condition| format!(", count(*) FILTER (WHERE {condition})::UBIGINT"))
+        let (rules, units) = (
+            self.rules.len(),
+            self.finer.as_ref().map_or(0, |of| of.units.len()),
+        );
+        let broken: String = self
+            .broken()
+            .zip(0..)
+            .map(|(rows, n)| format!(", {rows} AS broken_{n}"))
             .collect();
         let sums: String = self
-            .sums
-            .iter()
-            .map(|(column, _)| format!(", sum({})::VARCHAR", column.quoted()))
+            .sums()
+            .zip(0..)
+            .map(|(sum, n)| format!(", {sum} AS sum_{n}"))
             .collect();
-        let sql = format!(
-            "SELECT {origin}, {currency}, count(*)::UBIGINT, count({named})::UBIGINT, count({stated})::UBIGINT, \
-             coalesce(sum({stated}::BIGINT), 0)::UBIGINT{filters}{sums} \
-             FROM {table} WHERE {condition} {group}",
-            currency = currency.as_deref().unwrap_or("NULL::VARCHAR"),
-            table = table.quoted(),
-        );
-        let mut counted: BTreeMap<RowOrigin, Counted> = BTreeMap::new();
-        let mut statement = connection.prepare(&sql)?;
-        let mut groups = statement.query([])?;
-        while let Some(group) = groups.next()? {
-            const FIRST: usize = 7;
-            let origin = RowOrigin {
-                file_id: group.get(0)?,
-                batch_no: group.get(1)?,
-            };
-            let rules = 0..self.rules.len();
-            let broken: duckdb::Result<Vec<u64>> =
-                rules.map(|index| group.get(FIRST + index)).collect();
-            let units = self.finer.as_ref().map_or(0, |finer| finer.units.len());
-            let sums = (0..self.sums.len()).map(|index| -> duckdb::Result<i128> {
-                let index = FIRST + self.rules.len() + units + index;
-                // As many digits after the point as the column has; nothing where every cell is empty.
-                let Some(sum) = group.get::<_, Option<String>>(index)? else {
-                    return Ok(0);
-                };
-                sum.replace('.', "").parse().map_err(|error| {
-                    duckdb::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+        let whole = |name: String| format!(", sum({name})::HUGEINT AS {name}");
+        let mut again: String = (0..rules).map(|n| whole(format!("broken_{n}"))).collect();
+        let mut currency = "NULL".to_owned();
+        if let Some(finer) = &self.finer {
+            currency = finer.currency.quoted();
+            // Among rows of one currency: each row would have to be compared with some 150 codes.
+            let cases: String = (0..units)
+                .map(|n| {
+                    format!(
+                        " WHEN currency IN ({}) THEN broken_{}",
+                        finer.codes(n),
+                        rules + n
+                    )
                 })
-            });
-            let mut of_group = Counted {
-                sums: sums.collect::<duckdb::Result<_>>()?,
-                rows: group.get(3)?,
-                files_named: group.get(4)?,
-                files_stated: group.get(5)?,
-                rows_stated: group.get(6)?,
-                broken: broken?,
-                finer: 0,
-            };
-            if let Some(finer) = &self.finer
-                && let Some(currency) = group.get::<_, Option<String>>(2)?
-                && let Some(index) = finer.condition_for(&currency)
-            {
-                of_group.finer = group.get(FIRST + self.rules.len() + index)?;
-            }
-            counted.entry(origin).or_default().add(&of_group);
+                .collect();
+            again += &format!(", sum(CASE{cases} ELSE 0 END)::HUGEINT AS finer");
         }
-        Ok(counted)
+        again.extend((0..self.sums.len()).map(|n| format!(", sum(sum_{n}) AS sum_{n}")));
+        let group = self.finer.as_ref().map(|_| format!(", {currency}"));
+        format!(
+            "SELECT file_id, batch_no, sum(rows)::HUGEINT AS rows, sum(files_named)::HUGEINT AS files_named, \
+             sum(files_stated)::HUGEINT AS files_stated, sum(rows_stated)::HUGEINT AS rows_stated{again} \
+             FROM (SELECT file_id, batch_no, {currency} AS currency, count(*) AS rows, count({named}) AS files_named, \
+             count({stated}) AS files_stated, coalesce(sum({stated}::BIGINT), 0) AS rows_stated{broken}{sums} \
+             FROM {table} WHERE {condition} GROUP BY file_id, batch_no{group}) GROUP BY file_id, batch_no",
+            table = table.quoted(),
+            group = group.unwrap_or_default(),
+        )
     }
+
+    /// The row controls over what [`Self::by_file`] has found of some files.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let broken = |name: &str, column: &str| Figure {
+            name: broken_by(name),
+            expected: Some("0"),
+            actual: format!("coalesce(sum({column}), 0)"),
+        };
+        let rules = self.rules.iter().zip(0..);
+        let rules = rules.map(|((name, _), n)| broken(name, &format!("broken_{n}")));
+        let finer = self.finer.iter().map(|_| broken(MINOR_UNITS, "finer"));
+        let sums = self.sums.iter().zip(0..).map(|((column, _), n)| Figure {
+            name: sum_of(column.as_str()),
+            expected: None,
+            actual: format!("coalesce(sum(sum_{n}), 0)"),
+        });
+        rules.chain(finer).chain(sums).collect()
+    }
+}
+
+/// A row control, counted again.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// The control's name.
+    pub name: String,
+    /// What it should be, if anything.
+    pub expected: Option<&'static str>,
+    /// What it is: SQL over a group of what was counted by file.
+    pub actual: String,
 }
 
 /// `units` of 10^-scale as text.
@@ -339,8 +357,12 @@ fn decimal(units: i128, scale: u8) -> String {
     format!("{sign}{whole}{point}{rest}")
 }
 
+fn broken_by(name: &str) -> String {
+    format!("rows that break: {name}")
+}
+
 fn rows_that_break(name: &str, rows: u64) -> Control {
-    super::control(format!("rows that break: {name}"), 0, rows)
+    super::control(broken_by(name), 0, rows)
 }
 
 /// Amounts with more decimals than their currency has (ISO 4217): noted, not rejected.
@@ -409,6 +431,14 @@ impl FinerAmounts {
             let finer = amounts.map(|amount| amount.is_finer_than(*units));
             finer.collect::<Vec<_>>().join(" OR ")
         })
+    }
+
+    /// The currencies that the condition at `index` counts for, as SQL literals.
+    fn codes(&self, index: usize) -> String {
+        let codes = self.of_currency.iter();
+        let codes = codes.filter(|(_, units)| **units == self.units[index]);
+        let codes: Vec<String> = codes.map(|(code, _)| ledger::quoted(code)).collect();
+        codes.join(", ")
     }
 
     /// Which of the conditions counts for `currency`.

@@ -51,7 +51,7 @@ pub(super) fn reject_repeated(
     if !any {
         return Ok(Repeated::default());
     }
-    let values = value_columns(contract).join(", ");
+    let values = compared(contract).join(", ");
     // Of a key whose rows are all alike the first stays; of any other key no row does.
     connection
         .execute_batch(&format!(
@@ -134,6 +134,20 @@ fn same_key(contract: &Contract) -> String {
     same.collect::<Vec<_>>().join(" AND ")
 }
 
+/// A MAP's pairs in the order of their keys. Two maps are equal for DuckDB only in the same order, and which it is
+/// hangs on the file's columns in rows of earlier releases.
+fn in_order(map: &str) -> String {
+    format!("list_sort(map_entries({map}))")
+}
+
+/// The value columns as rows are compared by them.
+fn compared(contract: &Contract) -> Vec<String> {
+    let mut columns = value_columns(contract);
+    columns.pop();
+    columns.push(in_order(&contract.rest.quoted()));
+    columns
+}
+
 /// The file ids of the batch's loaded revision in this dataset's table.
 pub(super) fn loaded_range(
     connection: &Connection,
@@ -157,7 +171,12 @@ pub(super) fn difference(
     first_file: i64,
 ) -> Result<Difference> {
     let table = contract.name.quoted();
-    let values = value_columns(contract).join(", ");
+    let content = compared(contract).join(", ");
+    // Without a key rows are told apart by their content only.
+    let values = match contract.primary_key.is_empty() {
+        true => content,
+        false => value_columns(contract).join(", "),
+    };
     let earlier = match loaded_range(connection, contract, batch_no)? {
         Some((first, last)) => format!(
             "SELECT {values} FROM {table} WHERE file_id BETWEEN {first} AND {last} AND batch_no = {}",
@@ -167,18 +186,26 @@ pub(super) fn difference(
     };
     let later = format!("SELECT {values} FROM {table} WHERE file_id >= {first_file}");
     let sql = if contract.primary_key.is_empty() {
-        // Without a key rows are told apart by their content only.
         format!(
             "SELECT (SELECT count(*) FROM ({later} EXCEPT ALL {earlier}))::UBIGINT, \
              (SELECT count(*) FROM ({earlier} EXCEPT ALL {later}))::UBIGINT, 0::UBIGINT"
         )
     } else {
         let same_key = same_key(contract);
-        let differs = value_columns(contract)
-            .iter()
-            .map(|column| format!("a.{column} IS DISTINCT FROM b.{column}"))
-            .collect::<Vec<_>>()
-            .join(" OR ");
+        let rest = contract.rest.quoted();
+        let differs = value_columns(contract).into_iter().map(|column| {
+            let differ = format!("a.{column} IS DISTINCT FROM b.{column}");
+            if column != rest {
+                return differ;
+            }
+            // Sorted only where they are not alike as they stand.
+            let (a, b) = (
+                in_order(&format!("a.{rest}")),
+                in_order(&format!("b.{rest}")),
+            );
+            format!("({differ} AND {a} IS DISTINCT FROM {b})")
+        });
+        let differs = differs.collect::<Vec<_>>().join(" OR ");
         format!(
             "SELECT count(*) FILTER (WHERE b.here IS NULL)::UBIGINT, count(*) FILTER (WHERE a.here IS NULL)::UBIGINT, \
              count(*) FILTER (WHERE a.here AND b.here AND ({differs}))::UBIGINT \

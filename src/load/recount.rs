@@ -1,35 +1,16 @@
 //! The rows of a whole table counted again, for `redledger verify`.
 
-use std::collections::BTreeMap;
-
 use duckdb::Connection;
 
 use super::{
-    controls::{Counted, Grouping, RowChecks, RowOrigin},
+    controls::{Figure, RowChecks},
     tables, threads,
 };
 use crate::{
     config::LoadConfig,
     contract::{Contract, Identifier},
     error::{Error, Result},
-    ledger::{self, Control},
 };
-
-/// What the rows of a dataset's table come to, by where they say they came from.
-#[derive(Debug)]
-pub struct Recount {
-    checks: RowChecks,
-    /// The rows of each origin.
-    pub rows: BTreeMap<RowOrigin, Counted>,
-}
-
-impl Recount {
-    /// The row controls over `counted`, as the ledger has them.
-    #[must_use]
-    pub fn controls(&self, counted: &Counted) -> Vec<Control> {
-        self.checks.controls(counted)
-    }
-}
 
 /// Keeps the scans of a connection that reads to the settings of `[load]`.
 ///
@@ -67,9 +48,10 @@ pub fn read_all(connection: &Connection) -> Result<()> {
     read().map_err(Error::database("read all of the tables"))
 }
 
-/// Counts the rows of a dataset's table, of the batches given or of all, in one scan; `None` when there is no such
-/// table. A contract may have changed since the rows were loaded: what it says of columns that the table has not,
-/// or has as another type, is left out.
+/// Counts the rows of a dataset's table that `condition` (SQL) takes by file and batch, in one scan, into a new
+/// temporary table; returns the row controls over that, or `None` when the dataset has no table. A contract may have
+/// changed since the rows were loaded: what it says of columns that the table has not, or has as another type, is left
+/// out.
 ///
 /// # Errors
 /// [`Error::Database`] if the engine fails.
@@ -78,8 +60,9 @@ pub fn recount(
     table: &Identifier,
     contract: Option<&Contract>,
     child: Option<&Contract>,
-    batches: Option<&[&str]>,
-) -> Result<Option<Recount>> {
+    condition: &str,
+    into: &str,
+) -> Result<Option<Vec<Figure>>> {
     let mut there = tables::existing(connection, table)?;
     if there.is_empty() {
         return Ok(None);
@@ -99,16 +82,12 @@ pub fn recount(
         there.remove(column.column.as_str());
     }
     let checks = checks.unwrap_or_default().summing(&there);
-    let condition = match batches {
-        None => "true".to_owned(),
-        Some([]) => "false".to_owned(),
-        Some(batches) => {
-            let batches: Vec<String> = batches.iter().map(|of| ledger::quoted(of)).collect();
-            format!("batch_no IN ({})", batches.join(", "))
-        }
-    };
-    let rows = checks
-        .count(connection, table, Grouping::ByOrigin, &condition)
+    let sql = format!(
+        "CREATE TEMP TABLE {into} AS {}",
+        checks.by_file(table, condition)
+    );
+    connection
+        .execute_batch(&sql)
         .map_err(Error::database("count the table's rows"))?;
-    Ok(Some(Recount { checks, rows }))
+    Ok(Some(checks.figures()))
 }

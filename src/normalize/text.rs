@@ -120,10 +120,10 @@ fn has_plain_host(rest: &str) -> bool {
 
 /// The id inside a spreadsheet's wrapping, if that is what a cell is; `None` leaves the cell alone.
 ///
-/// People keep a spreadsheet from eating leading zeros by writing `="0001234"`, or by a tab or an
-/// apostrophe before the id. Text must not be touched otherwise: `'s-Hertogenbosch` is a town and
+/// People keep a spreadsheet from eating leading zeros by writing `="0001234"`, by tabs before or behind the id
+/// or by an apostrophe before it. Text must not be touched otherwise: `'s-Hertogenbosch` is a town and
 /// `=SUM(A1)` somebody's text. So the inside has to be a non-empty run of ASCII letters, digits, `_`, `.`
-/// and `-`; after a tab or an apostrophe, which mean less than `="…"`, it has to begin with a digit or be
+/// and `-`; within tabs or behind an apostrophe, which mean less than `="…"`, it has to begin with a digit or be
 /// a UUID as well.
 ///
 /// ```
@@ -134,25 +134,30 @@ fn has_plain_host(rest: &str) -> bool {
 #[inline]
 #[must_use]
 pub fn unwrap_spreadsheet(cell: &[u8]) -> Option<&[u8]> {
-    match cell.first() {
-        Some(b'=' | b'\t' | b'\'') => unwrap(cell),
+    match cell {
+        [b'=' | b'\t' | b'\'', ..] | [.., b'\t'] => unwrap(cell),
         _ => None,
     }
 }
 
 #[inline(never)]
-fn unwrap(cell: &[u8]) -> Option<&[u8]> {
+fn unwrap(mut cell: &[u8]) -> Option<&[u8]> {
+    let whole = cell.len();
+    while let [b'\t', rest @ ..] | [rest @ .., b'\t'] = cell {
+        cell = rest;
+    }
     let inner = match cell {
         [b'=', b'"', inner @ .., b'"'] => inner,
-        [b'\t' | b'\'', inner @ ..]
-            if inner.first().is_some_and(u8::is_ascii_digit) || super::uuid(inner).is_ok() =>
-        {
-            inner
-        }
+        [b'\'', inner @ ..] if is_id(inner) => inner,
+        inner if inner.len() < whole && is_id(inner) => inner,
         _ => return None,
     };
     let in_id = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
     (!inner.is_empty() && inner.iter().all(in_id)).then_some(inner)
+}
+
+fn is_id(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_digit) || super::uuid(text).is_ok()
 }
 
 #[cfg(test)]
@@ -303,6 +308,11 @@ mod tests {
             ("=\"-5\"", "-5"),
             ("'0001234", "0001234"),
             ("\t0001234", "0001234"),
+            ("0001234\t", "0001234"),
+            ("\t\t0001234\t", "0001234"),
+            ("'0001234\t", "0001234"),
+            ("=\"AB-12\"\t", "AB-12"),
+            (&format!("{uuid}\t"), uuid),
             (&format!("'{uuid}"), uuid),
             (&format!("\t{uuid}"), uuid),
             (&format!("=\"{uuid}\""), uuid),
@@ -340,9 +350,12 @@ mod tests {
             "'1'",
             "\t",
             "\tname",
-            "\t\t1",
+            "name\t",
+            "AB-12\t",
+            "1 2\t",
+            "'\t1",
             "'-5",
-            "\t1\t",
+            "-5\t",
             "\"0001234\"",
             "\u{2018}0001234",
             "' 1",
@@ -383,11 +396,11 @@ mod tests {
         }
 
         #[test]
-        fn only_the_wrapping_is_removed(cell in "(=\"|'|\t)?[0-9A-Za-z_.' -]{0,12}\"?") {
+        fn only_the_wrapping_is_removed(cell in "\t?(=\"|')?[0-9A-Za-z_.' -]{0,12}\"?\t?") {
             if let Some(inner) = unwrap_spreadsheet(cell.as_bytes()) {
                 let inner = std::str::from_utf8(inner).expect("ASCII");
-                let wrapped = [format!("=\"{inner}\""), format!("'{inner}"), format!("\t{inner}")];
-                prop_assert!(wrapped.contains(&cell));
+                let wrapped = [format!("=\"{inner}\""), format!("'{inner}"), inner.to_owned()];
+                prop_assert!(cell != inner && wrapped.iter().any(|text| text == cell.trim_matches('\t')));
             }
         }
     }

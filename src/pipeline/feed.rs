@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Result},
     hook::ListRow,
     ledger,
-    reader::{Chunk, Header, ROWS_PER_CHUNK, ReaderOptions, RecordReader, inline_chunk},
+    reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
     source::{Fetcher, Proof, open_file},
@@ -80,6 +80,7 @@ pub(super) struct FedFile {
     pub(super) encoding: &'static str,
     pub(super) header: String,
     pub(super) read: u64,
+    pub(super) asides: Asides,
     pub(super) ends_with_line_break: bool,
     pub(super) expected_rows: Option<u64>,
     pub(super) fetched_at: i64,
@@ -127,7 +128,10 @@ impl Feeding {
     ) -> Result<FedFile, FeedEnd> {
         let headed = match job.headed {
             Some(headed) => *headed,
-            None => self.head(&job.source, Some(contract)).await?,
+            None => {
+                self.head(&job.source, Some(contract), job.expected_rows)
+                    .await?
+            }
         };
         let HeadedFile {
             origin,
@@ -138,7 +142,12 @@ impl Feeding {
             tally,
             mut reader,
         } = headed;
-        let layout = shared.layout(contract, &origin, reader.header())?;
+        let layout = if reader.is_empty() {
+            Arc::new(contract.layout_of_nothing())
+        } else {
+            let layout = shared.layout(contract, &origin, reader.header());
+            layout.map_err(|error| reader.explained(error))?
+        };
         let scanned = Arc::new(ScanFile {
             file_id: job.file_id,
             layout,
@@ -200,6 +209,7 @@ impl Feeding {
             encoding: reader.encoding(),
             header: reader.header().raw.clone(),
             read: reader.records(),
+            asides: reader.asides(),
             ends_with_line_break,
             expected_rows: job.expected_rows,
             fetched_at,
@@ -225,6 +235,7 @@ impl Feeding {
             encoding: encoding_rs::Encoding::for_label(encoding.as_bytes()),
             charset: None,
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
+            may_be_empty: false,
         };
         let mut reader = RecordReader::open(opened.body, options).await?;
         let mut chunk = Chunk::default();
@@ -274,29 +285,24 @@ impl Feeding {
             origin,
         } = list;
         let tally = Tally::new(self.keeps.then_some(&self.archive));
-        let mut position = 1;
-        for part in rows.chunks(ROWS_PER_CHUNK) {
+        let max_record = usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX);
+        let mut reader = InlineReader::new(&columns, &origin, max_record)?;
+        let mut left = rows.as_slice();
+        while !left.is_empty() {
             let mut chunk = scan.spare_chunk();
-            let offset = tally.bytes();
-            inline_chunk(
-                &mut chunk,
-                part,
-                &columns,
-                position,
-                offset,
-                |row| row.json.as_str(),
-                cell_of,
-            );
+            let taken = reader.read_chunk(&mut chunk, left.iter().map(inline_row))?;
+            let part = left.split_off(..taken).unwrap_or_default();
             for row in part {
                 tally.add(&Bytes::copy_from_slice(row.json.as_bytes()))?;
                 tally.add(&Bytes::from_static(b"\n"))?;
             }
-            position += part.len() as u64;
             self.progress
                 .rows
                 .fetch_add(part.len() as u64, Ordering::Relaxed);
             send(&sender, &scanned, chunk).await?;
         }
+        reader.check_not_empty()?;
+        let (read, asides) = (reader.records(), reader.asides());
         let (bytes, hash, kept) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
         Ok(vec![FedFile {
             identity: None,
@@ -312,7 +318,8 @@ impl Feeding {
             named_by: None,
             encoding: "UTF-8",
             header: columns.join(","),
-            read: rows.len() as u64,
+            read,
+            asides,
             ends_with_line_break: true,
             expected_rows: None,
             fetched_at: ledger::now(),
@@ -320,9 +327,13 @@ impl Feeding {
     }
 }
 
-fn cell_of<'a>(row: &'a ListRow, column: &str) -> Option<&'a str> {
-    let (_, cell) = row.cells.iter().find(|(key, _)| key == column)?;
-    cell.as_deref()
+fn inline_row(row: &ListRow) -> InlineRow<'_> {
+    let fault = row.fault.as_ref();
+    InlineRow {
+        json: &row.json,
+        cells: &row.cells,
+        fault: fault.map(|fault| (fault.key.as_deref(), fault.message.as_str())),
+    }
 }
 
 /// The layout of the file before: of 100,000 bills, all but the first have the same.
@@ -412,6 +423,7 @@ mod tests {
     use super::*;
     use crate::{
         contract::Contracts,
+        reader::CHUNK_RECORDS,
         scan::{RejectionLog, ScanParts},
     };
 
@@ -419,7 +431,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_passes_files_that_wait_in_the_channel() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lines = (0..ROWS_PER_CHUNK * 20).fold(String::from("merchant\n"), |mut text, line| {
+        let lines = (0..CHUNK_RECORDS * 20).fold(String::from("merchant\n"), |mut text, line| {
             let _ = writeln!(text, "shop {line}");
             text
         });

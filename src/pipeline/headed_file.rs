@@ -36,6 +36,11 @@ impl HeadedFile {
         self.reader.header_fault()
     }
 
+    /// What is wrong with what the header says, with who has said in what encoding it is.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        self.reader.explained(error)
+    }
+
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
@@ -47,6 +52,7 @@ impl Feeding {
         &self,
         source: &FileSource,
         contract: Option<&Contract>,
+        expected_rows: Option<u64>,
     ) -> Result<HeadedFile> {
         let opened = match source {
             FileSource::Url(url) => self.fetcher.open(url).await?,
@@ -100,6 +106,7 @@ impl Feeding {
             encoding: contract.and_then(|contract| contract.csv.encoding),
             charset: content_type.as_deref().and_then(charset),
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
+            may_be_empty: expected_rows == Some(0),
         };
         let reader = RecordReader::open(tap, options).await?;
         Ok(HeadedFile {

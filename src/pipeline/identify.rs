@@ -75,7 +75,12 @@ impl Pipeline<'_> {
             return Ok(Identification::Failed(told, waiting));
         }
         let (contract, headed) = match self.headed(batch, told.as_ref()) {
-            Ok(found) => found,
+            Ok(Some(found)) => found,
+            Ok(None) => match self.told_by_ledger(warehouse, batch) {
+                Ok(Told::Dataset(contract)) => (contract, None),
+                Ok(Told::Unknown | Told::Nothing) => return Ok(Identification::Nothing),
+                Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
+            },
             Err(error) => {
                 let failure = Failure::of(batch.cause_of(error))?;
                 return Ok(Identification::Failed(told, failure));
@@ -130,7 +135,11 @@ impl Pipeline<'_> {
             let contract = self.contracts.detect(&batch.origin, &list.columns)?;
             return Ok(Told::Dataset(Arc::clone(contract)));
         }
-        // No row shows it, but the ledger may: the batch was loaded before, and is empty now.
+        self.told_by_ledger(warehouse, batch)
+    }
+
+    /// No row shows it, but the ledger may: the batch was loaded before, and is empty now.
+    fn told_by_ledger(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Told> {
         let datasets = ledger::datasets_of(warehouse.connection(), batch.batch_no.as_str())?;
         match datasets.as_slice() {
             [] => Ok(Told::Nothing),
@@ -158,12 +167,13 @@ impl Pipeline<'_> {
         })
     }
 
-    /// Opens the first file, and finds out the dataset by its header where nothing else tells.
+    /// Opens the first file, and finds out the dataset by its header where nothing else tells; `None` for a file of
+    /// nothing, not even a header, of which no rows were announced.
     fn headed(
         &self,
         batch: &Batch,
         told: Option<&Arc<Contract>>,
-    ) -> Result<(Arc<Contract>, Option<HeadedFile>)> {
+    ) -> Result<Option<(Arc<Contract>, Option<HeadedFile>)>> {
         let first = match &batch.content {
             BatchContent::Files(files) => files.first(),
             BatchContent::Rows(_) => None,
@@ -171,25 +181,30 @@ impl Pipeline<'_> {
         let Some(first) = first else {
             let contract = told.cloned();
             return contract
-                .map(|contract| (contract, None))
+                .map(|contract| Some((contract, None)))
                 .ok_or_else(|| Error::Internal("a batch without rows, files and dataset".into()));
         };
-        let head = self.feeding.head(first, told.map(AsRef::as_ref));
+        let told_contract = told.map(AsRef::as_ref);
+        let head = self.feeding.head(first, told_contract, batch.total);
         let file = self.runtime.block_on(self.stop.unless(head))?;
         if let Some(contract) = told {
-            return Ok((Arc::clone(contract), Some(file)));
+            return Ok(Some((Arc::clone(contract), Some(file))));
         }
         let header = file.header();
+        if header.cells.is_empty() {
+            return Ok(None);
+        }
         let split = |delimiter| header.split(delimiter);
         let detected = self
             .contracts
             .detect_split(file.origin(), &header.cells, split);
-        let contract = detected.map_err(|error| file.header_fault().unwrap_or(error))?;
+        let contract = detected
+            .map_err(|error| file.header_fault().unwrap_or_else(|| file.explained(error)))?;
         // Another delimiter or encoding than the defaults, or quotes that speak for another: the header is read again
         // as the contract says.
         let is_read = contract.csv.delimiter == b',' && contract.csv.encoding.is_none();
         let headed = (is_read && file.header_fault().is_none()).then_some(file);
-        Ok((Arc::clone(contract), headed))
+        Ok(Some((Arc::clone(contract), headed)))
     }
 }
 

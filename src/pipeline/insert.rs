@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     archive::{DeliveredFile, NamedBy},
-    contract::{Contract, Field, Layout, Parent},
+    contract::{Contract, Field, Parent},
     error::{Error, Result},
     ledger::FileEntry,
     load::{BatchTransaction, Repeated},
+    reader::Asides,
     rejection::{KEPT_PER_FILE, Rejection},
     scan::{Counts, FollowUp, RejectionLog, Scan, ScanFile, ScanParts},
     source_url::{SourceUrl, redacted},
@@ -67,6 +68,8 @@ pub(super) struct Inserted {
     pub(super) unwrapped: u64,
     /// Files whose last line has no line break.
     pub(super) open_ended: u64,
+    /// What its files had that is no row, or was not believed.
+    pub(super) asides: Asides,
     /// Columns of the contract that no cell can have come in.
     pub(super) absent: BTreeSet<String>,
 }
@@ -79,6 +82,8 @@ pub(super) struct InsertedFile {
     pub(super) delivered: Option<DeliveredFile>,
     /// Rows that it should have, when something says so.
     pub(super) expected_rows: Option<u64>,
+    /// What it had that is no row.
+    pub(super) asides: Asides,
 }
 
 impl Inserted {
@@ -99,11 +104,13 @@ impl Inserted {
             *of_file <= KEPT_PER_FILE
         });
         let (mut unwrapped, mut open_ended, mut absent) = (0, 0, BTreeSet::new());
+        let mut asides = Asides::default();
         let mut files = Vec::with_capacity(fed.len());
         for file in fed {
             let id = file.scanned.file_id;
             unwrapped += file.scanned.counts.unwrapped();
             open_ended += u64::from(!file.ends_with_line_break);
+            asides += file.asides;
             let columns = part.contract.fields.iter().zip(&file.scanned.layout.fields);
             for (field, _) in columns.filter(|(_, column)| column.is_none()) {
                 if !absent.contains(field.column.as_str()) {
@@ -128,6 +135,7 @@ impl Inserted {
             follow_ups: Vec::new(),
             unwrapped,
             open_ended,
+            asides,
             absent,
         }
     }
@@ -167,6 +175,7 @@ impl InsertedFile {
                 named_by: file.named_by,
             }),
             expected_rows: file.expected_rows,
+            asides: file.asides,
             entry: FileEntry {
                 file_id: file.scanned.file_id,
                 dataset: part.contract.name.to_string(),
@@ -216,12 +225,7 @@ impl Insert<'_> {
             ),
             BatchContent::Rows(list) => {
                 let layout = match list.rows.is_empty() {
-                    // Nothing to lay out: an announced batch of no rows.
-                    true => Layout {
-                        fields: vec![None; contract.fields.len()],
-                        rest: vec![],
-                        header: vec![],
-                    },
+                    true => contract.layout_of_nothing(),
                     false => contract.layout(&batch.origin, &list.columns)?,
                 };
                 Input::List(InlineList {

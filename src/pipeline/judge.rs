@@ -3,16 +3,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Batch, BatchContent,
+    Batch,
     identify::Identified,
     insert::{Insert, Inserted},
 };
 use crate::{
     archive::content_hash,
-    contract::{Contract, FieldType},
     error::{Error, ExitStatus, FailedState, Result, Scope},
     ledger::{Control, Difference, FileEntry},
-    load::{HOOK_TOTAL, LINE_TOTAL, Totals, accounted, control},
+    load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
+    reader::Asides,
 };
 
 /// How a batch was judged.
@@ -139,6 +139,8 @@ impl Judging<'_> {
     fn verdict(&mut self, own: Inserted) -> Result<Verdict> {
         if let Some(total) = self.batch.total {
             let read = own.sum(|file| file.rows_read);
+            let total = own.asides.rows_of(total, read);
+            self.judged.rows_expected = Some(total);
             self.judged.controls.push(control(HOOK_TOTAL, total, read));
             if read != total {
                 self.judged.parts.push(own);
@@ -221,8 +223,16 @@ impl Judging<'_> {
         let stated: Vec<(&FileEntry, u64)> = lines
             .files
             .iter()
-            .filter_map(|file| Some((&file.entry, file.expected_rows?)))
+            .filter_map(|file| {
+                let read = file.entry.rows_read;
+                Some((&file.entry, file.asides.rows_of(file.expected_rows?, read)))
+            })
             .collect();
+        let counted: u64 = lines
+            .files
+            .iter()
+            .filter_map(|file| file.expected_rows)
+            .sum();
         let expected: u64 = stated.iter().map(|(_, expected)| expected).sum();
         let actual: u64 = stated.iter().map(|(file, _)| file.rows_read).sum();
         let wrong: Vec<_> = stated
@@ -234,6 +244,7 @@ impl Judging<'_> {
             control.passed = wrong.is_empty();
             self.judged.controls.push(control);
         }
+        self.note(LINES_PASSED_OVER, counted - expected);
         self.judged.rows_expected = self.judged.rows_expected.map(|rows| rows + expected);
         let (first, expected) = wrong.first()?;
         Some(Failure::failed(
@@ -258,6 +269,10 @@ impl Judging<'_> {
             .map(String::as_str)
             .collect();
         let absent = Vec::from_iter(absent);
+        let mut asides = Asides::default();
+        for part in parts {
+            asides += part.asides;
+        }
         let figure = |count: u64| (count > 0).then(|| count.to_string());
         let figures = [
             (
@@ -286,6 +301,19 @@ impl Judging<'_> {
             })
         });
         self.judged.controls.extend(noted);
+        for (name, count) in asides.figures() {
+            self.note(name, count);
+        }
+    }
+
+    fn note(&mut self, name: &str, count: u64) {
+        let controls = &mut self.judged.controls;
+        controls.extend((count > 0).then(|| Control {
+            name: name.into(),
+            expected: None,
+            actual: count.to_string(),
+            passed: true,
+        }));
     }
 
     /// Whether it is news, and may take the place of what is loaded.
@@ -321,22 +349,16 @@ impl Judging<'_> {
             difference.changed += more.changed;
         }
         self.judged.difference = Some(difference);
-        // Rows that name files by signed URLs differ in their bytes at every announcement, and a list has none.
-        let is_known_by_rows = names_files(&identified.contract)
-            || matches!(self.batch.content, BatchContent::Rows(_));
+        // Whatever the bytes: rows that name files by signed URLs differ in them at every announcement, a list has
+        // none, and columns may stand in another order.
         let is_the_same = difference == Difference::default()
             && self.judged.sum(|file| file.rows_rejected) == 0
             && loaded.rows_rejected == 0;
-        Ok(match is_known_by_rows && is_the_same {
+        Ok(match is_the_same {
             true => Verdict::Unchanged,
             false => Verdict::Load,
         })
     }
-}
-
-fn names_files(contract: &Contract) -> bool {
-    let mut kinds = contract.fields.iter().map(|field| &field.kind);
-    kinds.any(|kind| *kind == FieldType::Url)
 }
 
 fn too_many_rejected(part: &Inserted) -> Option<Failure> {

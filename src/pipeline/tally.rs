@@ -50,10 +50,6 @@ impl Tally {
             .map_or(Ok(()), |kept| kept.write(bytes))
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-
     /// The size, the hash, and where the bytes are kept. May wait for the disk.
     pub(super) fn finish(
         &self,

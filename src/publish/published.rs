@@ -52,15 +52,23 @@ pub fn was_published(config: &Config) -> Result<bool> {
         .any(|entry| entry.path().extension().is_some_and(|of| of == "json")))
 }
 
+/// Whether a warehouse was published there and is gone.
+///
+/// # Errors
+/// [`Error::Warehouse`] for a link that leads nowhere; [`Error::Io`] when that can't be found out.
+pub fn is_lost(config: &Config) -> Result<bool> {
+    Ok(!warehouse_file::exists(&config.warehouse_path())? && was_published(config)?)
+}
+
 /// Refuses to make a new warehouse where one was published before and is gone.
 ///
 /// # Errors
 /// [`Error::Warehouse`] says what brings it back, or that a link leads nowhere; [`Error::Io`].
 pub fn refuse_to_begin_anew(config: &Config) -> Result<()> {
-    let live = config.warehouse_path();
-    if warehouse_file::exists(&live)? || !was_published(config)? {
+    if !is_lost(config)? {
         return Ok(());
     }
+    let live = config.warehouse_path();
     let before = if warehouse_file::exists(&previous_of(&live))? {
         "`redledger rollback` puts the one before it back, and "
     } else {

@@ -1,7 +1,7 @@
 //! Who may read the file that is published: the same as before.
 
 use std::{
-    fs::File,
+    fs::{File, Permissions},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
@@ -72,8 +72,15 @@ fn try_to_give(to: &File, of: &File) -> io::Result<Vec<&'static str>> {
         // A folder may give one to every new file.
         None => remove_access_list(to)?,
     }
-    if to.metadata()?.mode() & 0o7777 != mode {
-        to.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    let now = to.metadata()?.mode() & 0o7777;
+    if now != mode
+        && let Err(error) = to.set_permissions(Permissions::from_mode(mode))
+    {
+        // Somebody else's file, which a rollback puts back: good enough if it is no more open.
+        if now & !mode != 0 {
+            return Err(error);
+        }
+        lost.push("mode");
     }
     Ok(lost)
 }
@@ -90,7 +97,11 @@ fn access_list(of: &File) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn remove_access_list(from: &File) -> io::Result<()> {
-    rustix::fs::fremovexattr(from, ACCESS_LIST).or_else(none_there)
+    match access_list(from)? {
+        // Asked to remove what is not there, a file of somebody else's says that one may not.
+        None => Ok(()),
+        Some(_) => Ok(rustix::fs::fremovexattr(from, ACCESS_LIST)?),
+    }
 }
 
 /// No list, or a file system that knows none.

@@ -2,7 +2,8 @@
 
 use csv_async::ByteRecord;
 
-use crate::rejection::CellFault;
+use super::{CHUNK_BYTES, CHUNK_CELLS, CHUNK_RECORDS, encoding::Declared};
+use crate::rejection::{CellFault, RejectionCode};
 
 /// Marks a cell that the row does not have (a key missing from an inline row).
 const ABSENT: (u32, u32) = (u32::MAX, u32::MAX);
@@ -40,10 +41,14 @@ pub struct Chunk {
     pub(super) unescaped: Vec<u8>,
     /// Every record's cells: from, to; in `text` or in `unescaped`.
     cells: Vec<(u32, u32)>,
+    /// Some row has not every cell.
+    has_gaps: bool,
     /// Records with as many cells as the header.
     pub records: Vec<RecordMeta>,
     /// Records that are structurally wrong.
     pub faulty: Vec<FaultyRecord>,
+    /// Who says in what the file is.
+    pub(super) declared: Option<Declared>,
 }
 
 impl Chunk {
@@ -52,8 +57,21 @@ impl Chunk {
         self.text.clear();
         self.unescaped.clear();
         self.cells.clear();
+        self.has_gaps = false;
         self.records.clear();
         self.faulty.clear();
+        self.declared = None;
+    }
+
+    /// A fault of one of its cells: of text that is none in the file's encoding, with who named that.
+    #[must_use]
+    pub fn explained(&self, fault: CellFault) -> CellFault {
+        match &self.declared {
+            Some(declared) if fault.code == RejectionCode::InvalidUtf8 => {
+                CellFault::new(fault.code, format!("{}; {declared}", fault.message))
+            }
+            _ => fault,
+        }
     }
 
     /// How many records it accounts for.
@@ -82,6 +100,12 @@ impl Chunk {
             &self.text
         };
         &bytes[from as usize..to as usize]
+    }
+
+    /// Whether some row has not every cell.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// Whether the row has the cell at all.
@@ -145,33 +169,65 @@ impl Chunk {
         });
     }
 
-    /// Adds an inline row: its JSON text and its cells.
+    /// Adds an inline row: its JSON text and its cells, each with its column of `width`.
     pub(super) fn push_inline<'a>(
         &mut self,
         json: &str,
-        cells: impl Iterator<Item = Option<&'a str>>,
+        width: usize,
+        cells: impl Iterator<Item = (usize, &'a str)>,
         position: u64,
         byte_offset: u64,
     ) {
-        let first_cell = self.cells.len() as u32;
-        let start = self.text.len() as u32;
-        self.text.extend_from_slice(json.as_bytes());
-        for cell in cells {
-            let Some(cell) = cell else {
-                self.cells.push(ABSENT);
-                continue;
-            };
+        let first_cell = self.cells.len();
+        self.cells.resize(first_cell + width, ABSENT);
+        let mut there = 0;
+        for (column, cell) in cells {
             let from = self.unescaped.len() as u32;
             self.unescaped.extend_from_slice(cell.as_bytes());
-            self.cells.push((from, self.unescaped.len() as u32));
+            self.cells[first_cell + column] = (from, self.unescaped.len() as u32);
+            there += 1;
         }
+        self.has_gaps |= there < width;
+        let meta = self.push_json(json, position, byte_offset);
         self.records.push(RecordMeta {
+            first_cell: first_cell as u32,
+            ..meta
+        });
+    }
+
+    /// Adds an inline row that is rejected as it is; `cell` is at fault.
+    pub(super) fn push_faulty_inline(
+        &mut self,
+        json: &str,
+        cell: Option<usize>,
+        fault: CellFault,
+        position: u64,
+        byte_offset: u64,
+    ) {
+        let meta = self.push_json(json, position, byte_offset);
+        self.faulty.push(FaultyRecord { meta, cell, fault });
+    }
+
+    fn push_json(&mut self, json: &str, position: u64, byte_offset: u64) -> RecordMeta {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(json.as_bytes());
+        RecordMeta {
             start,
             end: self.text.len() as u32,
-            first_cell,
+            first_cell: 0,
             line: position,
             byte_offset,
             unescaped: true,
-        });
+        }
+    }
+
+    /// Whether it is to be closed, though more records are at hand.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= CHUNK_RECORDS || self.cells.len() >= CHUNK_CELLS
+    }
+
+    /// Whether its bytes are as many as a chunk should have.
+    pub(super) fn is_large(&self) -> bool {
+        self.text.len().max(self.unescaped.len()) >= CHUNK_BYTES
     }
 }

@@ -1,6 +1,6 @@
 //! Which encoding a file has, and decoding it to UTF-8 while it streams.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use bytes::Bytes;
 use encoding_rs::{DecoderResult, Encoding, GB18030, GBK, UTF_8, UTF_16BE, UTF_16LE};
@@ -17,16 +17,37 @@ const UNDECODABLE: u8 = 0xFF;
 /// A byte order mark decides; else the contract; else the response's charset, as far as servers mean it
 /// (`utf-8`, the GB family, UTF-16: others are often a server's default and say nothing); else the file
 /// itself: it is UTF-8 unless the first 64 KiB from the first non-ASCII byte on are surely Chinese in GB18030.
+/// A response that says GBK is not believed where they are Chinese in UTF-8.
 /// What is UTF-8 in such a file does not become other characters in silence: its cells are rejected.
 pub(super) struct Decoder {
     state: State,
+    /// Who says in what it is, while the bytes do not say otherwise.
+    declared: Option<Declared>,
+    is_overruled: bool,
+}
+
+/// An encoding that somebody says a file has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Declared {
+    encoding: &'static Encoding,
+    by_contract: bool,
+}
+
+impl fmt::Display for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = if self.by_contract {
+            "the contract's [csv] encoding"
+        } else {
+            "the response's charset"
+        };
+        write!(f, "{who} says that the file is in {}", self.encoding.name())
+    }
 }
 
 enum State {
     /// Fewer bytes than a byte order mark can have.
     Start {
         held: Vec<u8>,
-        declared: Option<&'static Encoding>,
     },
     /// Pure ASCII so far, which is the same in UTF-8 and GB18030.
     Undecided {
@@ -51,20 +72,39 @@ impl Decoder {
         let meant = charset
             .and_then(|label| Encoding::for_label(label.trim().as_bytes()))
             .filter(|encoding| [UTF_8, GBK, GB18030, UTF_16LE, UTF_16BE].contains(encoding));
+        let declared = contract.or(meant).map(|encoding| Declared {
+            encoding,
+            by_contract: contract.is_some(),
+        });
         Self {
-            state: State::Start {
-                held: Vec::new(),
-                declared: contract.or(meant),
-            },
+            state: State::Start { held: Vec::new() },
+            declared,
+            is_overruled: false,
         }
+    }
+
+    /// Who says in what the file is, if that is what it is read as.
+    pub(super) fn declared(&self) -> Option<Declared> {
+        self.declared
+    }
+
+    /// Whether the bytes were believed and the response was not.
+    pub(super) fn is_overruled(&self) -> bool {
+        self.is_overruled
     }
 
     /// The encoding in use; UTF-8 while nothing says otherwise.
     pub(super) fn name(&self) -> &'static str {
         match &self.state {
             State::Other(decoder) | State::Found { decoder, .. } => decoder.encoding().name(),
-            State::Start { .. } | State::Undecided { .. } | State::Utf8 => UTF_8.name(),
+            State::Undecided { .. } => self.claimed().unwrap_or(UTF_8).name(),
+            State::Start { .. } | State::Utf8 => UTF_8.name(),
         }
+    }
+
+    /// What the response says, where the bytes have to agree.
+    fn claimed(&self) -> Option<&'static Encoding> {
+        self.declared.map(|declared| declared.encoding)
     }
 
     pub(super) fn push(&mut self, piece: Bytes, out: &mut VecDeque<Bytes>) {
@@ -81,7 +121,7 @@ impl Decoder {
                 decode_found(decoder, before, &held[..end], out);
                 held.drain(..end);
             }
-            State::Start { held, .. } => {
+            State::Start { held } => {
                 held.extend_from_slice(&piece);
                 if held.len() >= 3 {
                     self.settle_start(out);
@@ -123,13 +163,21 @@ impl Decoder {
     }
 
     fn settle_start(&mut self, out: &mut VecDeque<Bytes>) {
-        let State::Start { held, declared } = &mut self.state else {
+        let State::Start { held } = &mut self.state else {
             return;
         };
-        let (held, declared) = (std::mem::take(held), *declared);
+        let held = std::mem::take(held);
         let (encoding, mark) = match Encoding::for_bom(&held) {
-            Some((encoding, length)) => (Some(encoding), length),
-            None => (declared, 0),
+            Some((encoding, length)) => {
+                self.declared = None;
+                (Some(encoding), length)
+            }
+            None => {
+                let settled = self.declared.filter(|declared| {
+                    declared.by_contract || ![GBK, GB18030].contains(&declared.encoding)
+                });
+                (settled.map(|declared| declared.encoding), 0)
+            }
         };
         self.state = match encoding {
             None => State::Undecided {
@@ -164,14 +212,21 @@ impl Decoder {
         let before = *before;
         let sample = &held[first..held.len().min(first + SAMPLE)];
         let last = first.checked_sub(1).map_or(before, |index| held[index]);
-        self.state = if gb18030::is_gb18030(last, sample) {
-            State::Found {
+        self.state = match self.claimed() {
+            Some(encoding) if !gb18030::is_chinese_utf8(last, sample) => {
+                State::Other(Box::new(encoding.new_decoder_without_bom_handling()))
+            }
+            Some(_) => {
+                self.declared = None;
+                self.is_overruled = true;
+                State::Utf8
+            }
+            None if gb18030::is_gb18030(last, sample) => State::Found {
                 decoder: Box::new(GB18030.new_decoder_without_bom_handling()),
                 before,
                 held: Vec::new(),
-            }
-        } else {
-            State::Utf8
+            },
+            None => State::Utf8,
         };
         self.push(held.into(), out);
     }
@@ -311,6 +366,41 @@ mod tests {
             decoded(None, Some("iso-8859-1"), "账户".as_bytes(), 100),
             ("账户".as_bytes().to_vec(), "UTF-8")
         );
+    }
+
+    #[test]
+    fn a_charset_does_not_override_chinese_in_utf8() {
+        let gbk = |text: &str| GBK.encode(text).0.into_owned();
+        for (bytes, used) in [
+            ("a,账户名称\n1,上海".as_bytes().to_vec(), "UTF-8"),
+            ("1,张三\n".as_bytes().to_vec(), "UTF-8"),
+            ("1,张\n2,Müller\n3,é".as_bytes().to_vec(), "UTF-8"),
+            (
+                ["1,张三\n2,李四\n3,".as_bytes(), b"\xE5\xBC\n"].concat(),
+                "UTF-8",
+            ),
+            // Valid UTF-8 all of it, and still GBK.
+            (gbk("1,陆伟\n"), "GBK"),
+            (gbk("1,陆伟\n2,上海\n"), "GBK"),
+            (gbk("a,账户\n"), "GBK"),
+            // One row of another file says nothing of the others.
+            ([gbk("1,账户\n2,上海\n3,"), "张三\n".into()].concat(), "GBK"),
+            // Nothing speaks against what the response says.
+            ("1,Müller".as_bytes().to_vec(), "GBK"),
+            (b"a,b\n1,2\n".to_vec(), "GBK"),
+        ] {
+            for step in [1, 3, 1000] {
+                let (found, name) = decoded(None, Some("GBK"), &bytes, step);
+                assert_eq!(name, used, "{bytes:?}");
+                if used == "UTF-8" {
+                    assert_eq!(found, bytes);
+                } else {
+                    assert_eq!(found, GBK.decode_without_bom_handling(&bytes).0.as_bytes());
+                }
+            }
+            // What the contract says is not doubted.
+            assert_eq!(decoded(Some(GBK), Some("utf-8"), &bytes, 7).1, "GBK");
+        }
     }
 
     #[test]

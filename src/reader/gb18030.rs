@@ -4,7 +4,7 @@
 //! Chinese. A wrong character that is loaded is worse than a row that is rejected: a file is GB18030 only
 //! where a detector of encodings and the characters themselves agree on it.
 
-use std::{collections::HashSet, ops::Range};
+use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{DecoderResult, GB18030, GBK};
@@ -36,6 +36,9 @@ const USUAL_TRADITIONAL: &str = "\
     門慶漢濟島連爾濱烏無錫揚區縣鎮鄉號樓層棟單帳賬稱編碼類幣種餘額負預統計時間狀態註創證聯係郵點鎊陽飛軍\
     剛偉麗潔鳳紅榮愛雲蓮貞輝達興豐遠義貴壽開實長";
 
+static USUAL_CHARACTERS: LazyLock<HashSet<char>> =
+    LazyLock::new(|| USUAL.chars().chain(USUAL_TRADITIONAL.chars()).collect());
+
 /// A run of bytes beyond ASCII is looked at in blocks of this size.
 pub(super) const LONGEST_RUN: usize = 64 << 10;
 
@@ -49,6 +52,30 @@ pub(super) fn is_gb18030(before: u8, sample: &[u8]) -> bool {
         // No country is given: with `cn` it takes any pair of bytes for Chinese.
         detector.guess(None, Utf8Detection::Allow) == GBK
     }
+}
+
+/// Whether text that a response calls GB18030 is UTF-8 all the same, because it holds Chinese in UTF-8.
+///
+/// `陆伟` in GBK is valid UTF-8, too: a run speaks for UTF-8 only with a Chinese character in it, which has three
+/// bytes there, and not where its characters in GB18030 are usual ones. Most runs that speak must speak for it.
+pub(super) fn is_chinese_utf8(before: u8, sample: &[u8]) -> bool {
+    let (mut utf8_runs, mut other_runs) = (0_usize, 0_usize);
+    let mut at = 0;
+    for run in sample.split(u8::is_ascii) {
+        at += run.len() + 1;
+        match std::str::from_utf8(run) {
+            _ if is_usual_chinese(run) => other_runs += 1,
+            Ok(text) => utf8_runs += usize::from(text.chars().any(is_ideograph)),
+            // The sample may cut its last character.
+            Err(error) if error.error_len().is_none() && at > sample.len() => {}
+            Err(_) => other_runs += 1,
+        }
+    }
+    utf8_runs > other_runs && !is_gb18030(before, sample)
+}
+
+fn is_ideograph(character: char) -> bool {
+    matches!(character, '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}')
 }
 
 /// Whether UTF-8 speaks for itself: in most runs of non-ASCII bytes, or in whole characters around the faults.
@@ -95,14 +122,13 @@ fn is_usual_chinese(sample: &[u8]) -> bool {
     if result != DecoderResult::InputEmpty {
         return false;
     }
-    let usual: HashSet<char> = USUAL.chars().chain(USUAL_TRADITIONAL.chars()).collect();
     let (mut known, mut other) = (0_usize, 0_usize);
     for character in text.chars() {
         match character {
             '\0'..='\x7F' => {}
             // Punctuation and full-width forms are no evidence.
             '·' | '\u{2010}'..='\u{203B}' | '\u{3000}'..='\u{3020}' | '\u{FF00}'..='\u{FF5E}' => {}
-            _ if usual.contains(&character) => known += 1,
+            _ if USUAL_CHARACTERS.contains(&character) => known += 1,
             _ => other += 1,
         }
     }

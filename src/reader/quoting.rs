@@ -56,9 +56,38 @@ pub(super) fn fault(record: &[u8], delimiter: u8) -> Option<StructureFault> {
     None
 }
 
+/// Whether a quote is still open at the record's end, as csv-core reads it: a line break there is its cell's.
+pub(super) fn is_open(record: &[u8], delimiter: u8) -> bool {
+    let mut at = 0;
+    while at < record.len() {
+        if record[at] == b'"' {
+            at += 1;
+            loop {
+                match memchr::memchr(b'"', &record[at..]) {
+                    None => return true,
+                    Some(quote) => at += quote + 1,
+                }
+                if record.get(at) != Some(&b'"') {
+                    break;
+                }
+                at += 1;
+            }
+        }
+        // What follows a closing quote belongs to the cell, quotes included.
+        match memchr::memchr(delimiter, &record[at..]) {
+            None => return false,
+            Some(length) => at += length + 1,
+        }
+    }
+    false
+}
+
 /// `="0001234"`: how spreadsheets are told to keep leading zeros. It is written without CSV's own quotes
-/// more often than with them, and it is unwrapped later.
-fn is_spreadsheet_text(cell: &[u8]) -> bool {
+/// more often than with them, and it is unwrapped later, with the tabs around it.
+fn is_spreadsheet_text(mut cell: &[u8]) -> bool {
+    while let [b'\t', rest @ ..] | [rest @ .., b'\t'] = cell {
+        cell = rest;
+    }
     cell.strip_prefix(b"=\"")
         .and_then(|rest| rest.strip_suffix(b"\""))
         .is_some_and(|inner| memchr::memchr(b'"', inner).is_none())
@@ -66,7 +95,7 @@ fn is_spreadsheet_text(cell: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::fault;
+    use super::{fault, is_open};
 
     #[test]
     fn quotes_are_allowed_only_around_cells_and_doubled_within() {
@@ -103,6 +132,25 @@ mod tests {
                 Some(cell),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn a_quote_is_open_where_a_cell_begins_with_it_and_nothing_closes_it() {
+        for open in ["\"", "a,\"b", "\"a\"\"", "\"a\"b,\"c\nd", "a\"b,\"c,d"] {
+            assert!(is_open(open.as_bytes(), b','), "{open}");
+        }
+        for closed in [
+            "a\"b",
+            "a,b\"",
+            "\"a\"b",
+            "a, \"b",
+            "\"a\" \",c",
+            "=\"a,b\"",
+            "",
+            ",",
+        ] {
+            assert!(!is_open(closed.as_bytes(), b','), "{closed}");
         }
     }
 }

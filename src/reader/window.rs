@@ -12,7 +12,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::encoding::Decoder;
+use super::encoding::{Declared, Decoder};
 use crate::error::FetchError;
 
 /// Feeds csv-async with decoded text and keeps what it fed.
@@ -80,6 +80,14 @@ impl<S> Window<S> {
 
     pub(super) fn encoding(&self) -> &'static str {
         self.decoder.name()
+    }
+
+    pub(super) fn declared(&self) -> Option<Declared> {
+        self.decoder.declared()
+    }
+
+    pub(super) fn is_overruled(&self) -> bool {
+        self.decoder.is_overruled()
     }
 
     /// Where a position of csv-async stands in [`Window::text`].

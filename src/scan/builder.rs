@@ -30,6 +30,22 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
+    /// How many cells the rows have in `columns`: a row of an inline list has not all.
+    pub(super) fn count(&self, columns: &[(usize, Arc<str>)]) -> usize {
+        if !self.chunk.has_gaps() {
+            return columns.len() * self.rows.len();
+        }
+        let of_row = |row: &u32| {
+            let record = &self.chunk.records[*row as usize];
+            let is_there = |column: usize| usize::from(self.chunk.has_cell(record, column));
+            columns
+                .iter()
+                .map(|(column, _)| is_there(*column))
+                .sum::<usize>()
+        };
+        self.rows.iter().map(of_row).sum()
+    }
+
     /// A cell as text; checked by itself where the chunk as a whole is not clean.
     #[inline]
     pub(super) fn text(&self, record: &RecordMeta, column: usize) -> Result<&'a str, CellFault> {
@@ -136,6 +152,54 @@ impl Column {
             source: Source::Inherited(index),
             builder: Builder::new(&field.kind),
         }
+    }
+
+    /// Of whole numbers it takes no negative one.
+    pub(super) fn not_negative(&mut self) {
+        if let Builder::Integer { min, .. } = &mut self.builder {
+            *min = (*min).max(0);
+        }
+    }
+
+    /// A record's cell of this column, as delivered.
+    pub(super) fn cell<'a>(
+        &self,
+        file: &'a ScanFile,
+        chunk: &'a Chunk,
+        record: &RecordMeta,
+    ) -> &'a [u8] {
+        match self.source {
+            Source::Declared(field) => {
+                let column = file.layout.fields[field];
+                column.map_or(&[], |column| chunk.cell(record, column))
+            }
+            Source::Inherited(index) => &file.inherited[index],
+        }
+    }
+
+    /// What `write` has taken a cell for, without what it has undone: this makes the same value once more.
+    pub(super) fn understood<'a>(&self, cell: &'a [u8]) -> &'a [u8] {
+        match &self.builder {
+            Builder::Text { .. } | Builder::Uuid | Builder::Integer { .. } => {
+                normalize::unwrap_spreadsheet(cell).unwrap_or(cell)
+            }
+            Builder::Url => self.url(cell).unwrap_or_default().as_bytes(),
+            _ => cell,
+        }
+    }
+
+    /// The URL that a cell was taken for, with its secrets; `None` for an empty cell.
+    pub(super) fn url<'a>(&self, cell: &'a [u8]) -> Option<&'a str> {
+        normalize::url(cell).ok()
+    }
+
+    /// The number of rows that a cell was taken for; `None` for an empty cell.
+    pub(super) fn count(&self, cell: &[u8]) -> Option<u64> {
+        let Builder::Integer { min, max } = self.builder else {
+            return None;
+        };
+        let number = normalize::integer(self.understood(cell), min, max).ok()?;
+        u64::try_from(number).ok()
     }
 
     /// Writes the rows' cells to the output column `at`; returns how many were freed of a wrapping.

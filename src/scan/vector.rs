@@ -5,7 +5,9 @@
 //! - a wrapper is made only for a column whose logical type has exactly the wrapper's physical type;
 //! - rows are below `duckdb_vector_size()`, which is what every flat vector of a chunk has room for;
 //! - strings are UTF-8: only `&str` gets here; [`CleanText`] makes them from a chunk validated as a whole;
-//! - pairs of a MAP are below what was reserved for them, and its children are looked up after reserving;
+//! - pairs of a MAP are below what its vector was made for;
+//! - no call that DuckDB documents or implements to allocate by its memory limit is made without a guard: an
+//!   exception of C++ must not meet a frame of Rust, which would abort the process;
 //! - what was registered and bound is asked for under the type it was given with: `table_function` is the one
 //!   caller of [`extra_info`] and [`bind_data`], and DuckDB keeps both for longer than a statement.
 //!
@@ -149,23 +151,38 @@ impl<'a> Columns<'a> {
         Strings::new(self.vector(column))
     }
 
-    /// The values of a MAP(VARCHAR, VARCHAR) column.
-    pub(super) fn maps(&self, column: usize) -> Maps<'a> {
+    /// The values of a MAP(VARCHAR, VARCHAR) column with so many pairs in all rows together.
+    pub(super) fn maps(&self, column: usize, pairs: usize) -> Result<Maps<'a>, NoRoom> {
+        Maps::new(self.map_vector(column), pairs)
+    }
+
+    /// Sets the first `rows` rows of a MAP column to NULL.
+    pub(super) fn set_maps_null(&self, column: usize, rows: usize) {
+        let mut list = self.map_vector(column);
+        // SAFETY: a MAP is stored as a list of structs, `duckdb_list_entry` each.
+        let entries: *mut ffi::duckdb_list_entry =
+            unsafe { ffi::duckdb_vector_get_data(list.pointer) }.cast();
+        for row in 0..rows {
+            list.mark(row, false);
+            let nothing = ffi::duckdb_list_entry {
+                offset: 0,
+                length: 0,
+            };
+            // SAFETY: `mark` has checked the row; the vector stores list entries.
+            unsafe { entries.add(row).write(nothing) };
+        }
+        // SAFETY: the vector is a list; no entry of it has a pair.
+        unsafe { ffi::duckdb_list_vector_set_size(list.pointer, 0) };
+    }
+
+    fn map_vector(&self, column: usize) -> Raw<'a> {
         let logical = self.chunk.flat_vector(column).logical_type();
         assert!(
             logical.id() == LogicalTypeId::Map,
             "column {column} is {:?}",
             logical.id()
         );
-        let list = self.vector(column);
-        // SAFETY: a MAP is stored as a list of structs, `duckdb_list_entry` each.
-        let entries = unsafe { ffi::duckdb_vector_get_data(list.pointer) }.cast();
-        Maps {
-            list,
-            entries,
-            used: 0,
-            reserved: 0,
-        }
+        self.vector(column)
     }
 }
 
@@ -276,52 +293,82 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// A MAP(VARCHAR, VARCHAR) column, filled from the first row on.
-pub(super) struct Maps<'a> {
-    list: Raw<'a>,
-    entries: *mut ffi::duckdb_list_entry,
-    used: usize,
-    reserved: usize,
+/// The engine has no memory for a vector.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("out of memory: no room for the cells of undeclared columns")]
+pub(super) struct NoRoom;
+
+/// A vector of our own. DuckDB answers null where it can't be made; making room in a vector of its own
+/// (`duckdb_list_vector_reserve`) throws instead.
+struct Made(ffi::duckdb_vector);
+
+impl Made {
+    /// A vector of the type of `like`; a list gets as many children as entries.
+    fn like(like: &Raw<'_>, capacity: usize) -> Result<Self, NoRoom> {
+        // SAFETY: `like` is a live vector; its type is ours to destroy, and the new vector keeps a copy of it.
+        let made = unsafe {
+            let mut kind = ffi::duckdb_vector_get_column_type(like.pointer);
+            let made = ffi::duckdb_create_vector(kind, capacity as ffi::idx_t);
+            ffi::duckdb_destroy_logical_type(&mut kind);
+            made
+        };
+        if made.is_null() {
+            return Err(NoRoom);
+        }
+        Ok(Self(made))
+    }
 }
 
-impl Maps<'_> {
-    /// Makes room for `pairs` in all rows together.
-    pub(super) fn reserve(&mut self, pairs: usize) {
-        // SAFETY: the vector is a list; only room is made.
-        unsafe { ffi::duckdb_list_vector_reserve(self.list.pointer, pairs as ffi::idx_t) };
-        self.reserved = pairs;
+impl Drop for Made {
+    fn drop(&mut self) {
+        // SAFETY: made by us and destroyed once; a vector that refers to it shares its buffers.
+        unsafe { ffi::duckdb_destroy_vector(&mut self.0) };
     }
+}
 
-    /// Sets the first `rows` rows to NULL.
-    pub(super) fn set_all_null(&mut self, rows: usize) {
-        for row in 0..rows {
-            self.list.mark(row, false);
-            let nothing = ffi::duckdb_list_entry {
-                offset: 0,
-                length: 0,
-            };
-            // SAFETY: `mark` has checked the row; the vector stores list entries.
-            unsafe { self.entries.add(row).write(nothing) };
-        }
+/// A MAP(VARCHAR, VARCHAR) column, filled from the first row on.
+pub(super) struct Maps<'a> {
+    /// The chunk's vector.
+    of: Raw<'a>,
+    made: Made,
+    /// The vector made: what it lies over `of` in the end.
+    list: Raw<'a>,
+    entries: *mut ffi::duckdb_list_entry,
+    keys: Strings<'a>,
+    values: Strings<'a>,
+    used: usize,
+}
+
+impl<'a> Maps<'a> {
+    fn new(of: Raw<'a>, pairs: usize) -> Result<Self, NoRoom> {
+        let made = Made::like(&of, pairs.max(of.capacity))?;
+        // SAFETY: a MAP is stored as a list, `duckdb_list_entry` each, whose child is a struct of key and value;
+        // the vector has room for so many of both and lives as long as `made`.
+        let (entries, key, value) = unsafe {
+            let pair = ffi::duckdb_list_vector_get_child(made.0);
+            (
+                ffi::duckdb_vector_get_data(made.0).cast(),
+                ffi::duckdb_struct_vector_get_child(pair, 0),
+                ffi::duckdb_struct_vector_get_child(pair, 1),
+            )
+        };
+        Ok(Self {
+            list: Raw::new(made.0, of.capacity),
+            entries,
+            keys: Strings::new(Raw::new(key, pairs)),
+            values: Strings::new(Raw::new(value, pairs)),
+            used: 0,
+            of,
+            made,
+        })
     }
 
     /// Sets `row` to the pairs; none: NULL. Keys must differ within a row (MAP's own rule).
     pub(super) fn set<'t>(&mut self, row: usize, pairs: impl Iterator<Item = (&'t str, &'t str)>) {
-        // SAFETY: a MAP's child is a struct of key and value. Taken anew each time, because reserving moves it.
-        let (mut keys, mut values) = unsafe {
-            let pair = ffi::duckdb_list_vector_get_child(self.list.pointer);
-            let child = |index| {
-                Raw::new(
-                    ffi::duckdb_struct_vector_get_child(pair, index),
-                    self.reserved,
-                )
-            };
-            (Strings::new(child(0)), Strings::new(child(1)))
-        };
         let offset = self.used;
         for (key, value) in pairs {
-            keys.set(self.used, Some(key));
-            values.set(self.used, Some(value));
+            self.keys.set(self.used, Some(key));
+            self.values.set(self.used, Some(value));
             self.used += 1;
         }
         self.list.mark(row, self.used > offset);
@@ -333,9 +380,13 @@ impl Maps<'_> {
         unsafe { self.entries.add(row).write(entry) };
     }
 
-    /// Tells DuckDB how many pairs there are.
+    /// Gives the column to DuckDB.
     pub(super) fn finish(self) {
-        // SAFETY: so many pairs were reserved (each `set` is checked against that) and written.
-        unsafe { ffi::duckdb_list_vector_set_size(self.list.pointer, self.used as ffi::idx_t) };
+        // SAFETY: there is room for so many pairs (each `set` is checked against that) and they are written. The
+        // chunk's vector has the same type, takes a share of the buffers and outlives nothing of ours.
+        unsafe {
+            ffi::duckdb_list_vector_set_size(self.made.0, self.used as ffi::idx_t);
+            ffi::duckdb_vector_reference_vector(self.of.pointer, self.made.0);
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 mod locks;
 mod room;
-mod strace;
+pub(crate) mod strace;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

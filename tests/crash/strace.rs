@@ -37,7 +37,7 @@ impl Point {
 
 /// Whether strace is there and may trace; if not, the test is skipped.
 #[track_caller]
-pub(super) fn works() -> bool {
+pub(crate) fn works() -> bool {
     let works = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "true"])
         .stderr(Stdio::null())
@@ -54,7 +54,7 @@ fn run(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Ran {
 }
 
 /// Starts the program with these options of strace.
-pub(super) fn start(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Child {
+pub(crate) fn start(workspace: &Workspace, options: &[&str], arguments: &[&str]) -> Child {
     let mut strace = workspace.command("strace");
     strace
         .args(["-f", "-y", "-qq", "-s", "0"])

@@ -107,6 +107,11 @@ pub(super) fn judge(text: &[u8], delivered: &Delivered) -> Result<(), String> {
             .filter(|(of, ..)| *of == number)
             .count();
         match (row, of_line) {
+            // Nothing but delimiters: no row.
+            (None, 0) if record.as_ref().is_some_and(Strict::is_empty) => {
+                line += record.map_or(1, |record| record.lines);
+                continue;
+            }
             (None, 0) if lines.is_blank(line) => {
                 line += 1;
                 continue;

@@ -108,7 +108,8 @@ fn receive(workspace: &Workspace, announcement: &Value, millis: i64) {
     let folders = ["inbox", "inbox/done", "inbox/bad"].map(|folder| workspace.data().join(folder));
     let count = |folder: &PathBuf| fs::read_dir(folder).map_or(0, |entries| entries.count());
     let number: usize = folders.iter().map(count).sum();
-    let name = format!("{millis:020}-{number:064}.json");
+    // The receiver's clock counts microseconds.
+    let name = format!("{:020}-{number:064}.json", millis * 1_000);
     workspace.receive(&name, &announcement.to_string());
 }
 

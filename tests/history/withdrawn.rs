@@ -92,12 +92,14 @@ fn other_content_goes_on_with_the_next_number() {
 }
 
 #[test]
-fn what_comes_late_is_judged_by_what_stands_after_the_rollback() {
+fn what_was_announced_before_the_withdrawn_one_comes_too_late() {
     let workspace = rolled_back();
-    // Later than what stands, earlier than what was withdrawn: nothing newer than it is accepted any more.
-    run(&workspace, &announced("-4", 30)).loaded(3);
-    stands(&workspace, "-4");
+    // Later than what stands, earlier than what was withdrawn: it is no newer announcement than that.
+    run(&workspace, &announced("-4", 30)).left_alone();
+    stands(&workspace, "-1");
     run(&workspace, &announced("-2", 60)).left_alone();
+    stands(&workspace, "-1");
+    run(&workspace, &announced("-4", 61)).loaded(3);
     stands(&workspace, "-4");
 }
 

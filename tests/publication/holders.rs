@@ -14,8 +14,11 @@ use crate::support::{
     server::{Reply, Server},
 };
 
+/// The provider, for as long as it is asked.
+type Served = (Server, tokio::runtime::Runtime);
+
 /// A run under way, held up by its download; `meanwhile` happens before it goes on.
-fn run_while<T>(workspace: &Workspace, meanwhile: impl FnOnce() -> T) -> (Ran, T) {
+fn run_while<T>(workspace: &Workspace, meanwhile: impl FnOnce() -> T) -> (Ran, T, Served) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (open_gate, gate) = tokio::sync::watch::channel(false);
     let server = runtime.block_on(Server::start(move |_| {
@@ -28,7 +31,7 @@ fn run_while<T>(workspace: &Workspace, meanwhile: impl FnOnce() -> T) -> (Ran, T
     let held = meanwhile();
     open_gate.send(true).expect("the server");
     let ran = finish(run);
-    (ran, held)
+    (ran, held, (server, runtime))
 }
 
 fn loaded() -> Workspace {
@@ -42,7 +45,7 @@ fn loaded() -> Workspace {
 fn somebody_who_writes_keeps_the_run_from_publishing_and_is_named() {
     let workspace = loaded();
     let before = identity(&live(&workspace));
-    let (ran, writer) = run_while(&workspace, || {
+    let (ran, writer, _served) = run_while(&workspace, || {
         Connection::open(live(&workspace)).expect("the warehouse")
     });
     assert_eq!(ran.exit, Some(3), "{}{}", ran.stdout, ran.stderr);
@@ -65,7 +68,7 @@ fn somebody_who_writes_keeps_the_run_from_publishing_and_is_named() {
 #[test]
 fn what_a_writer_has_committed_without_a_checkpoint_is_not_lost() {
     let workspace = loaded();
-    let (ran, writer) = run_while(&workspace, || {
+    let (ran, writer, _served) = run_while(&workspace, || {
         let writer = Connection::open(live(&workspace)).expect("the warehouse");
         writer
             .execute_batch("CREATE TABLE notes(text VARCHAR); INSERT INTO notes VALUES ('mine')")
@@ -83,7 +86,7 @@ fn a_log_that_nobody_holds_keeps_the_run_from_publishing() {
     let workspace = loaded();
     let before = identity(&live(&workspace));
     let wal = workspace.data().join("warehouse.duckdb.wal");
-    let (ran, ()) = run_while(&workspace, || {
+    let (ran, (), _served) = run_while(&workspace, || {
         fs::write(&wal, "somebody's work").expect("to write");
     });
     assert_eq!(ran.exit, Some(2), "{}{}", ran.stdout, ran.stderr);
@@ -96,7 +99,7 @@ fn a_log_that_nobody_holds_keeps_the_run_from_publishing() {
 #[test]
 fn readers_keep_nobody_from_publishing() {
     let workspace = loaded();
-    let (ran, reader) = run_while(&workspace, || {
+    let (ran, reader, _served) = run_while(&workspace, || {
         Config::default()
             .access_mode(AccessMode::ReadOnly)
             .and_then(|config| Connection::open_with_flags(live(&workspace), config))

@@ -78,6 +78,7 @@ async fn open(
         encoding: None,
         charset: None,
         max_record,
+        may_be_empty: false,
     };
     RecordReader::open(opened.body, options).await
 }
