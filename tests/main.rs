@@ -18,10 +18,8 @@ mod looking;
 mod lost;
 mod night;
 mod publication;
-<<<<<<< HEAD
+mod publishing;
 mod ranges;
-=======
->>>>>>> main
 mod readers;
 mod rollback;
 mod scale;
