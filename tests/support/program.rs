@@ -84,6 +84,11 @@ impl Workspace {
         copy(&other.data(), &self.data());
     }
 
+    /// Begins with the data directory at `data`.
+    pub(crate) fn copy_from(&self, data: &Path) {
+        copy(data, &self.data());
+    }
+
     /// Writes a file to give to the program; returns its name.
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
         fs::write(self.path().join(name), contents).expect("to write");
