@@ -48,6 +48,8 @@ pub struct ArchivedRevision {
     pub watermark: Option<i64>,
     /// What its content is known by.
     pub known_by: Option<String>,
+    /// Whether a newer release wrote it.
+    pub is_newer: bool,
 }
 
 /// A kept file: its archive, and its path as documents name it.
@@ -133,7 +135,9 @@ impl Archive {
         let is_other = |there: &ArchivedRevision| {
             there.revision == delivery.revision
                 && there.is_loaded
-                && there.known_by.as_ref() != Some(&delivery.known_by())
+                // One that nobody can read is written anew, but for a newer release's.
+                && (there.is_newer
+                    || there.known_by.as_ref().is_some_and(|of| *of != delivery.known_by()))
         };
         if there.iter().any(is_other) {
             return Err(Error::Internal(format!(
@@ -196,6 +200,7 @@ impl Archive {
             });
             let Some(revision) = number else { continue };
             let delivery = read_delivery(&path).ok();
+            let is_newer = delivery.is_none() && is_newer(&path);
             revisions.push(ArchivedRevision {
                 revision,
                 is_loaded: delivery
@@ -204,6 +209,7 @@ impl Archive {
                 accepted_at: delivery.as_ref().map(Delivery::accepted_at),
                 watermark: delivery.as_ref().and_then(|delivery| delivery.watermark_us),
                 known_by: delivery.as_ref().map(Delivery::known_by),
+                is_newer,
             });
         }
         revisions.sort_by_key(|revision| revision.revision);
@@ -430,6 +436,17 @@ fn read_delivery(path: &Path) -> Result<Delivery> {
     let text = fs::read(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&text)
         .map_err(|error| damaged(path, &format!("not as redledger wrote it ({error})")))
+}
+
+/// Whether a document that can't be read is so because a newer release wrote it.
+fn is_newer(path: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct AnyFormat {
+        format: u32,
+    }
+    let text = fs::read(path).unwrap_or_default();
+    let format = serde_json::from_slice(&text).map(|AnyFormat { format }| format);
+    format.is_ok_and(|format| format > delivery::FORMAT)
 }
 
 /// The documents of a batch's revisions.

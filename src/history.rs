@@ -195,7 +195,10 @@ impl Standing {
     /// Whether the archive has written down a revision.
     #[must_use]
     pub fn is_archived(&self, revision: i32) -> bool {
-        let readable = self.archived.iter().filter(|of| of.known_by.is_some());
+        let readable = self
+            .archived
+            .iter()
+            .filter(|of| of.known_by.is_some() || of.is_newer);
         readable.into_iter().any(|of| of.revision == revision)
     }
 

@@ -132,6 +132,13 @@ impl<'a> Pipeline<'a> {
             Identification::Refused(contract, standing, refusal) => {
                 return Ok(Some(self.refused(batch, &contract, &standing, &refusal)));
             }
+            Identification::Changed(..) if may_restart => return Ok(None),
+            Identification::Changed(contract, error) => {
+                let failure = Failure::of(error.into())?;
+                return self
+                    .failed(warehouse, batch, contract.as_ref(), failure)
+                    .map(Some);
+            }
             Identification::Nothing => return Ok(Some(self.nothing(batch))),
             Identification::Failed(contract, failure) => {
                 return self

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Batch, BatchContent, Pipeline, headed_file::HeadedFile, judge::Failure};
 use crate::{
     contract::Contract,
-    error::{Error, Result},
+    error::{Error, FetchError, FetchKind, Result},
     history::{Refusal, Standing},
     ledger,
     load::Warehouse,
@@ -38,6 +38,8 @@ pub(super) enum Identification {
     Refused(Arc<Contract>, Box<Standing>, Refusal),
     /// There is nothing to load and nothing that says into what.
     Nothing,
+    /// A file changed while it was opened.
+    Changed(Option<Arc<Contract>>, FetchError),
     /// Nothing of it can be loaded; its dataset where that is known.
     Failed(Option<Arc<Contract>>, Failure),
 }
@@ -81,6 +83,10 @@ impl Pipeline<'_> {
                 Ok(Told::Unknown | Told::Nothing) => return Ok(Identification::Nothing),
                 Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
             },
+            // While its header was read.
+            Err(Error::Fetch(error)) if error.kind == FetchKind::Changed => {
+                return Ok(Identification::Changed(told, error));
+            }
             Err(error) => {
                 let failure = Failure::of(batch.cause_of(error))?;
                 return Ok(Identification::Failed(told, failure));
