@@ -48,6 +48,8 @@ pub struct ArchivedRevision {
     pub watermark: Option<i64>,
     /// What its content is known by.
     pub known_by: Option<String>,
+    /// SHA-256 of its bytes, as its content was known by in earlier releases.
+    pub bytes_hash: Option<String>,
     /// Whether a newer release wrote it.
     pub is_newer: bool,
 }
@@ -137,7 +139,8 @@ impl Archive {
                 && there.is_loaded
                 // One that nobody can read is written anew, but for a newer release's.
                 && (there.is_newer
-                    || there.known_by.as_ref().is_some_and(|of| *of != delivery.known_by()))
+                    || there.bytes_hash != Some(delivery.bytes_hash())
+                        && there.known_by.as_ref().is_some_and(|of| *of != delivery.known_by()))
         };
         if there.iter().any(is_other) {
             return Err(Error::Internal(format!(
@@ -209,6 +212,7 @@ impl Archive {
                 accepted_at: delivery.as_ref().map(Delivery::accepted_at),
                 watermark: delivery.as_ref().and_then(|delivery| delivery.watermark_us),
                 known_by: delivery.as_ref().map(Delivery::known_by),
+                bytes_hash: delivery.as_ref().map(Delivery::bytes_hash),
                 is_newer,
             });
         }

@@ -3,13 +3,11 @@
 //! Decided here alone, from the ledger and the archive together. What is accepted last stands; when something was
 //! accepted is told by its announcement, but never later than it was received.
 
-use duckdb::Connection;
-
 use crate::{
     archive::{Archive, ArchivedRevision, Delivery, DeliveryOutcome, WithdrawnRevision},
     batch_no::BatchNo,
     error::Result,
-    ledger::{self, Known, LoadedRevision},
+    ledger::{self, Entries, Known, LoadedRevision},
 };
 
 /// How far the clocks of the platform and of this machine may differ.
@@ -119,18 +117,17 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Finds out, from the ledger, from what the archive has written down, and from what rollbacks have `withdrawn`.
+    /// Finds out, from what the ledger says and what the archive has written down, of deliveries and of rollbacks.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::error::Error::Database) if the engine fails, [`Error::Io`](crate::error::Error::Io) when
-    /// the archive can't be read.
+    /// [`Error::Io`](crate::error::Error::Io) when the archive can't be read.
     pub fn of(
-        connection: &Connection,
+        entries: &Entries,
         archive: &Archive,
         dataset: &str,
         batch_no: &BatchNo,
     ) -> Result<Self> {
-        let known = ledger::known(connection, dataset, batch_no.as_str())?;
+        let known = entries.known(dataset, batch_no.as_str());
         let archived = archive.revisions(dataset, batch_no)?;
         let mut withdrawn = archive.withdrawn()?.of(dataset, batch_no).to_vec();
         // What the ledger has is not withdrawn, or has something newer in its place.
@@ -190,6 +187,13 @@ impl Standing {
         } else {
             self.next_revision().max(revision)
         }
+    }
+
+    /// What the archive knows the content of a revision by.
+    #[must_use]
+    pub fn archived_as(&self, revision: i32) -> Option<&str> {
+        let found = self.archived.iter().find(|of| of.revision == revision);
+        found.and_then(|of| of.known_by.as_deref())
     }
 
     /// Whether the archive has written down a revision.

@@ -16,7 +16,7 @@ use duckdb::{
 pub(crate) use self::queries::later;
 pub use self::{
     books::{kept_files, loaded_among, loaded_files},
-    known::{Attempt, Known, LoadedRevision, advance, datasets_of, known},
+    known::{Attempt, Entries, Known, LoadedRevision, advance},
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
         RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,

@@ -26,7 +26,7 @@ use crate::{
     config::LoadConfig,
     contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
-    ledger::{self, Control, Difference},
+    ledger::{self, Control, Difference, Entries},
     scan::{FUNCTION, Scan, ScanRegistry},
     warehouse_file::{beside, refused},
 };
@@ -38,6 +38,8 @@ pub struct Warehouse {
     threads: usize,
     /// The first file id that no file has; asked of the ledger once, since that looks at every file.
     next_file: Option<i64>,
+    /// What the ledger says of batches that are to be loaded.
+    entries: Entries,
 }
 
 impl Warehouse {
@@ -93,7 +95,34 @@ impl Warehouse {
             scans,
             threads: threads(config),
             next_file: None,
+            entries: Entries::default(),
         })
+    }
+
+    /// Looks once for all batches that are to be loaded, by their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn expect_batches(&mut self, numbers: &[String]) -> Result<()> {
+        self.entries = Entries::read(&self.connection, numbers)?;
+        Ok(())
+    }
+
+    /// What the ledger says of a batch's number.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn entries_of(&mut self, batch_no: &str) -> Result<&Entries> {
+        if !self.entries.has(batch_no) {
+            let read = Entries::read(&self.connection, &[batch_no.to_owned()])?;
+            self.entries.extend(read);
+        }
+        Ok(&self.entries)
+    }
+
+    /// The ledger may say something else of a batch now.
+    pub fn forget_batch(&mut self, batch_no: &str) {
+        self.entries.forget(batch_no);
     }
 
     /// The first file id that no file has.

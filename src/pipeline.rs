@@ -103,6 +103,12 @@ impl<'a> Pipeline<'a> {
     /// Only for what would hit any other batch too: the warehouse, the machine or [`Error::Stopped`]; nothing
     /// of this batch is loaded then. Everything else is an [`Outcome`].
     pub fn load(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<Outcome> {
+        let outcome = self.attempt_twice(warehouse, batch);
+        warehouse.forget_batch(batch.batch_no.as_str());
+        outcome
+    }
+
+    fn attempt_twice(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<Outcome> {
         match self.attempt(warehouse, batch, true)? {
             Some(outcome) => Ok(outcome),
             // Nothing of the old object was committed: read the new one from its beginning, once.

@@ -145,6 +145,12 @@ impl Delivery {
         self.files.iter().map(|file| file.path.as_str())
     }
 
+    /// SHA-256 of its bytes, whatever they mean.
+    #[must_use]
+    pub fn bytes_hash(&self) -> String {
+        content_hash(self.files.iter().map(|file| file.content_hash.as_str()))
+    }
+
     /// The batch's own files.
     pub fn own_files(&self) -> impl Iterator<Item = &DeliveredFile> {
         self.files.iter().filter(|file| file.named_by.is_none())

@@ -263,6 +263,7 @@ fn replayed(
         unknown_keys: delivery.unknown_keys,
         replay: Some(Replay {
             revision: delivery.revision,
+            recorded_at: delivery.recorded_at_us,
             watermark: delivery.watermark_us,
             is_withdrawn,
             named: Arc::new(named),

@@ -345,6 +345,7 @@ impl<'a> LoadSession<'a> {
         };
         let mut warehouse = open(staging.path(), &self.context.config.load)
             .map_err(|error| staging.told_of_live(error))?;
+        warehouse.expect_batches(&batches.names())?;
         self.progress.expect_batches(count as u64);
         for index in 0..count {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);

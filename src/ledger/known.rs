@@ -1,11 +1,13 @@
-//! What the ledger knows of one batch.
+//! What the ledger knows of the batches that are to be loaded.
+
+use std::collections::{BTreeSet, HashMap};
 
 use duckdb::{Connection, params};
 
 use super::{
     State, UNKNOWN_DATASET,
     queries::{count, read, text},
-    timestamp,
+    quoted, timestamp,
 };
 use crate::error::{Error, Result};
 
@@ -52,54 +54,129 @@ pub struct Attempt {
     pub message: Option<String>,
 }
 
-/// Reads what is known of a batch of `dataset`, what was written while its dataset was not known included.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn known(connection: &Connection, dataset: &str, batch_no: &str) -> Result<Known> {
-    let sql = "SELECT revision, state, content_hash, rows_loaded, rows_rejected, epoch_us(watermark), dataset, \
-               rows_read, files, bytes, epoch_us(announced_at), message \
-               FROM redledger.batch WHERE batch_no = ? AND dataset IN (?, ?) ORDER BY revision";
-    let mut known = Known::default();
-    let parameters = [Some(batch_no), Some(dataset), Some(UNKNOWN_DATASET)];
-    read(connection, sql, &parameters, |row| {
-        let revision = row.get(0)?;
-        let figure = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
-        match row.get(1)? {
-            State::Loaded => {
-                known.loaded = Some(LoadedRevision {
-                    revision,
-                    content_hash: text(row, 2)?,
-                    rows_loaded: figure(3)?,
-                    rows_rejected: figure(4)?,
-                    watermark: row.get(5)?,
-                });
-                known.highest = known.highest.max(revision);
-            }
-            State::Superseded => known.highest = known.highest.max(revision),
-            state @ (State::Failed | State::Waiting | State::Expired) => {
-                known.attempt = Some(Attempt {
-                    revision,
-                    state,
-                    has_dataset: text(row, 6)? != UNKNOWN_DATASET,
-                    figures: [figure(7)?, figure(4)?, figure(8)?, figure(9)?],
-                    announced_at: row.get(10)?,
-                    message: row.get(11)?,
-                });
-            }
-        }
-        Ok(())
-    })?;
-    Ok(known)
+/// What the ledger says of some batches, read at once: the ledger is looked through as often, however many they are.
+#[derive(Debug, Default)]
+pub struct Entries(HashMap<String, Vec<Entry>>);
+
+/// A row of `redledger.batch`, as far as it matters for what may follow.
+#[derive(Debug)]
+struct Entry {
+    dataset: String,
+    revision: i32,
+    state: State,
+    content_hash: String,
+    rows_loaded: u64,
+    rows_rejected: u64,
+    watermark: Option<i64>,
+    /// Rows read, files, bytes.
+    others: [u64; 3],
+    announced_at: Option<i64>,
+    message: Option<String>,
 }
 
-/// The datasets under which a batch of this number is loaded.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn datasets_of(connection: &Connection, batch_no: &str) -> Result<Vec<String>> {
-    let sql = "SELECT DISTINCT dataset FROM redledger.batch WHERE batch_no = ? AND state = 'loaded' ORDER BY dataset";
-    read(connection, sql, &[Some(batch_no)], |row| text(row, 0))
+/// Numbers in one query.
+const AT_ONCE: usize = 1_000;
+
+impl Entries {
+    /// Reads what there is of batches with these numbers.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the engine fails.
+    pub fn read(connection: &Connection, numbers: &[String]) -> Result<Self> {
+        let mut entries = Self::default();
+        for numbers in numbers.chunks(AT_ONCE) {
+            let literals: Vec<String> = numbers.iter().map(|number| quoted(number)).collect();
+            let sql = format!(
+                "SELECT batch_no, dataset, revision, state, content_hash, rows_loaded, rows_rejected, \
+                 epoch_us(watermark), rows_read, files, bytes, epoch_us(announced_at), message \
+                 FROM redledger.batch WHERE batch_no IN ({}) ORDER BY revision",
+                literals.join(", ")
+            );
+            let found = read(connection, &sql, &[], |row| {
+                let figure =
+                    |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
+                let entry = Entry {
+                    dataset: text(row, 1)?,
+                    revision: row.get(2)?,
+                    state: row.get(3)?,
+                    content_hash: text(row, 4)?,
+                    rows_loaded: figure(5)?,
+                    rows_rejected: figure(6)?,
+                    watermark: row.get(7)?,
+                    others: [figure(8)?, figure(9)?, figure(10)?],
+                    announced_at: row.get(11)?,
+                    message: row.get(12)?,
+                };
+                Ok((text(row, 0)?, entry))
+            })?;
+            for number in numbers {
+                entries.0.entry(number.clone()).or_default();
+            }
+            for (number, entry) in found {
+                entries.0.entry(number).or_default().push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Takes in what was read later.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether a number was read.
+    #[must_use]
+    pub fn has(&self, batch_no: &str) -> bool {
+        self.0.contains_key(batch_no)
+    }
+
+    /// The ledger was written to: what was read of a number holds no longer.
+    pub fn forget(&mut self, batch_no: &str) {
+        self.0.remove(batch_no);
+    }
+
+    /// What is known of a batch of `dataset`, what was written while its dataset was not known included.
+    #[must_use]
+    pub fn known(&self, dataset: &str, batch_no: &str) -> Known {
+        let mut known = Known::default();
+        let entries = self.0.get(batch_no).into_iter().flatten();
+        for entry in entries.filter(|of| of.dataset == dataset || of.dataset == UNKNOWN_DATASET) {
+            let revision = entry.revision;
+            match entry.state {
+                State::Loaded => {
+                    known.loaded = Some(LoadedRevision {
+                        revision,
+                        content_hash: entry.content_hash.clone(),
+                        rows_loaded: entry.rows_loaded,
+                        rows_rejected: entry.rows_rejected,
+                        watermark: entry.watermark,
+                    });
+                    known.highest = known.highest.max(revision);
+                }
+                State::Superseded => known.highest = known.highest.max(revision),
+                state @ (State::Failed | State::Waiting | State::Expired) => {
+                    let [rows_read, files, bytes] = entry.others;
+                    known.attempt = Some(Attempt {
+                        revision,
+                        state,
+                        has_dataset: entry.dataset != UNKNOWN_DATASET,
+                        figures: [rows_read, entry.rows_rejected, files, bytes],
+                        announced_at: entry.announced_at,
+                        message: entry.message.clone(),
+                    });
+                }
+            }
+        }
+        known
+    }
+
+    /// The datasets under which a batch of this number is loaded.
+    #[must_use]
+    pub fn datasets_of(&self, batch_no: &str) -> BTreeSet<&str> {
+        let entries = self.0.get(batch_no).into_iter().flatten();
+        let loaded = entries.filter(|entry| entry.state == State::Loaded);
+        loaded.map(|entry| entry.dataset.as_str()).collect()
+    }
 }
 
 /// Takes note of an announcement that was accepted and has changed nothing.

@@ -48,6 +48,8 @@ pub struct Batch {
 pub struct Replay {
     /// The revision it was.
     pub revision: i32,
+    /// When it was written down, in epoch microseconds.
+    pub recorded_at: i64,
     /// The newest announcement that it stood against, in epoch microseconds.
     pub watermark: Option<i64>,
     /// The files that its rows name.

@@ -7,7 +7,6 @@ use crate::{
     contract::Contract,
     error::{Error, FetchError, FetchKind, Result},
     history::{Refusal, Standing},
-    ledger,
     load::Warehouse,
 };
 
@@ -117,17 +116,17 @@ impl Pipeline<'_> {
 
     pub(super) fn standing(
         &self,
-        warehouse: &Warehouse,
+        warehouse: &mut Warehouse,
         contract: &Contract,
         batch: &Batch,
     ) -> Result<Standing> {
         let dataset = contract.name.as_str();
-        let archive = &self.feeding.archive;
-        Standing::of(warehouse.connection(), archive, dataset, &batch.batch_no)
+        let entries = warehouse.entries_of(batch.batch_no.as_str())?;
+        Standing::of(entries, &self.feeding.archive, dataset, &batch.batch_no)
     }
 
     /// The dataset as far as it is known before a file is opened.
-    fn told(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Told> {
+    fn told(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<Told> {
         if let Some(contract) = &batch.dataset {
             return Ok(Told::Dataset(Arc::clone(contract)));
         }
@@ -145,8 +144,9 @@ impl Pipeline<'_> {
     }
 
     /// No row shows it, but the ledger may: the batch was loaded before, and is empty now.
-    fn told_by_ledger(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Told> {
-        let datasets = ledger::datasets_of(warehouse.connection(), batch.batch_no.as_str())?;
+    fn told_by_ledger(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<Told> {
+        let datasets = warehouse.entries_of(batch.batch_no.as_str())?;
+        let datasets = Vec::from_iter(datasets.datasets_of(batch.batch_no.as_str()));
         match datasets.as_slice() {
             [] => Ok(Told::Nothing),
             [only] => Ok(Told::Dataset(Arc::clone(self.contracts.require(only)?))),
@@ -165,8 +165,13 @@ impl Pipeline<'_> {
     }
 
     /// The dataset that the ledger knows the number under, if it is one.
-    fn only_known(&self, warehouse: &Warehouse, batch: &Batch) -> Result<Option<Arc<Contract>>> {
-        let datasets = ledger::datasets_of(warehouse.connection(), batch.batch_no.as_str())?;
+    fn only_known(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+    ) -> Result<Option<Arc<Contract>>> {
+        let datasets = warehouse.entries_of(batch.batch_no.as_str())?;
+        let datasets = Vec::from_iter(datasets.datasets_of(batch.batch_no.as_str()));
         Ok(match datasets.as_slice() {
             [only] => self.contracts.get(only).cloned(),
             _ => None,

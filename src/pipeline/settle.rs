@@ -200,7 +200,14 @@ impl Pipeline<'_> {
         let record = Record::of(batch, dataset, &self.run_id, revision, Some(&judged), None);
         record.write(&transaction)?;
         // Before the commit: a batch that is loaded can always be loaded again.
-        self.keep(batch, contract, &judged, revision, DeliveryOutcome::Loaded)?;
+        self.keep(
+            batch,
+            standing,
+            contract,
+            &judged,
+            revision,
+            DeliveryOutcome::Loaded,
+        )?;
         transaction.commit()?;
         let exit = match record.entry.rows_rejected {
             0 => ExitStatus::Success,
@@ -314,7 +321,8 @@ impl Pipeline<'_> {
     ) -> Result<Outcome> {
         let dataset = contract.map_or(ledger::UNKNOWN_DATASET, |of| of.name.as_str());
         let archive = &self.feeding.archive;
-        let standing = Standing::of(warehouse.connection(), archive, dataset, &batch.batch_no)?;
+        let entries = warehouse.entries_of(batch.batch_no.as_str())?;
+        let standing = Standing::of(entries, archive, dataset, &batch.batch_no)?;
         let revision = match &batch.replay {
             Some(replay) => standing.revision_of_replay(replay.revision, replay.foreign),
             None => standing.next_revision(),
@@ -322,7 +330,14 @@ impl Pipeline<'_> {
         if failure.state == FailedState::Failed
             && let Some((contract, judged)) = contract.zip(judged)
         {
-            self.keep(batch, contract, judged, revision, DeliveryOutcome::Failed)?;
+            self.keep(
+                batch,
+                &standing,
+                contract,
+                judged,
+                revision,
+                DeliveryOutcome::Failed,
+            )?;
         }
         let record = Record::of(
             batch,
@@ -389,15 +404,18 @@ impl Pipeline<'_> {
     fn keep(
         &self,
         batch: &Batch,
+        standing: &Standing,
         contract: &Contract,
         judged: &Judged,
         revision: i32,
         outcome: DeliveryOutcome,
     ) -> Result<()> {
-        let is_there = batch
+        let is_from_there = batch
             .replay
             .as_ref()
             .is_some_and(|replay| !replay.foreign && replay.revision == revision);
+        // What an earlier release has written down is known by something else now.
+        let is_there = is_from_there && standing.archived_as(revision) == Some(&judged.known_by());
         if !self.feeding.keeps || is_there {
             return Ok(());
         }
@@ -423,7 +441,12 @@ impl Pipeline<'_> {
             notes: batch.notes.clone(),
             unknown_keys: batch.unknown_keys,
             columns,
-            recorded_at_us: ledger::now(),
+            // The order in which deliveries were written down is their order.
+            recorded_at_us: batch
+                .replay
+                .as_ref()
+                .filter(|_| is_from_there)
+                .map_or_else(ledger::now, |replay| replay.recorded_at),
             accepted_at_us: Some(batch.acceptance.at),
             watermark_us: batch.replay.as_ref().and_then(|replay| replay.watermark),
             files,
@@ -467,6 +490,7 @@ impl Pipeline<'_> {
         }
         self.keep(
             batch,
+            standing,
             &identified.contract,
             judged,
             loaded.revision,

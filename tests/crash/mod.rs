@@ -217,7 +217,7 @@ fn digest(workspace: &Workspace) -> Vec<String> {
             assert!(!table.starts_with("redledger."), "no {table}");
             continue;
         }
-        let clocks = "'loaded_at', 'run_id', 'fetched_at'";
+        let clocks = "'loaded_at', 'run_id', 'fetched_at', 'accepted_at', 'watermark'";
         let rows = workspace.query(&format!(
             "SELECT t::VARCHAR FROM (SELECT COLUMNS(lambda name: name NOT IN ({clocks})) FROM {table}) t ORDER BY 1"
         ));

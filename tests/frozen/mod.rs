@@ -28,7 +28,7 @@ const TABLES: [(&str, &str); 8] = [
     (
         "redledger.batch",
         "dataset, batch_no, revision, state, rows_expected, rows_read, rows_loaded, rows_rejected, rows_added, \
-         rows_removed, rows_changed, files, bytes, content_hash, announced_at, message",
+         rows_removed, rows_changed, files, bytes, announced_at, message",
     ),
     (
         "redledger.file",
