@@ -313,7 +313,7 @@ impl EngineFault {
             Self::Locked
         } else if says(&["newer version"]) {
             Self::Newer
-        } else if says(&["Out of Memory Error"]) {
+        } else if says(&["Out of Memory Error", "out of memory"]) {
             Self::OutOfMemory
         } else if says(&[
             "FATAL Error",
