@@ -56,6 +56,9 @@ pub(super) fn client(config: &DownloadConfig, guard: &std::sync::Arc<Guard>) -> 
         .referer(false)
         // The environment of a nightly job is no place to decide where signatures are sent.
         .no_proxy()
+        // HTTP/2 would save nothing here, and its RST_STREAM(NO_ERROR) passes for the end of a body without length.
+        // The feature is not compiled in either; this holds where another crate asks for it.
+        .http1_only()
         .connect_timeout(config.connect_timeout)
         .pool_max_idle_per_host(config.per_host)
         .pool_idle_timeout(Duration::from_secs(30))
