@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::DownloadConfig,
     error::{Error, FetchKind, Result},
-    source_url::SourceUrl,
+    source_url::{SourceUrl, ambiguity},
 };
 
 /// Redirects followed for one request.
@@ -141,10 +141,13 @@ fn redirected(response: &Response) -> Option<&HeaderValue> {
 
 /// Where a redirect leads; the guard judges it before it is followed.
 fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, Failure> {
-    let mut next = std::str::from_utf8(location.as_bytes())
-        .ok()
-        .and_then(|text| from.join(text).ok())
-        .ok_or_else(|| Failure::malformed("a redirect leads to something that is not a URL"))?;
+    let text = std::str::from_utf8(location.as_bytes()).map(str::trim);
+    let no_url = || Failure::malformed("a redirect leads to something that is not a URL");
+    let text = text.map_err(|_| no_url())?;
+    if let Some(why) = ambiguity(text, Some(from)) {
+        return Err(Failure::malformed(format!("a redirect leads to {why}")));
+    }
+    let mut next = from.join(text).map_err(|_| no_url())?;
     if from.scheme() == "https" && next.scheme() == "http" {
         return Err(Failure::refused("a redirect leads from https to http"));
     }
@@ -267,6 +270,10 @@ mod tests {
             ("http://a.example/z", Err(FetchKind::Refused)),
             ("https://", Err(FetchKind::Malformed)),
             ("https://[::1/", Err(FetchKind::Malformed)),
+            ("/a\\..\\b", Err(FetchKind::Malformed)),
+            ("//b.example\t/z", Err(FetchKind::Malformed)),
+            ("/x/%2e%2E/z", Err(FetchKind::Malformed)),
+            ("https://c@d@b.example/z", Err(FetchKind::Malformed)),
         ] {
             let expected = expected.map(str::to_owned);
             assert_eq!(hop(from, location), expected, "{location}");
