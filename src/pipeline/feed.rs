@@ -81,6 +81,8 @@ pub(super) struct FedFile {
     pub(super) header: String,
     pub(super) read: u64,
     pub(super) asides: Asides,
+    /// Headers of its response whose checksums could not be read.
+    pub(super) unread_checksums: Vec<&'static str>,
     pub(super) ends_with_line_break: bool,
     pub(super) expected_rows: Option<u64>,
     pub(super) fetched_at: i64,
@@ -139,6 +141,7 @@ impl Feeding {
             content_type,
             last_modified,
             wholeness,
+            unread_checksums,
             tally,
             mut reader,
         } = headed;
@@ -213,6 +216,7 @@ impl Feeding {
             header: reader.header().raw.clone(),
             read: reader.records(),
             asides: reader.asides(),
+            unread_checksums,
             ends_with_line_break,
             expected_rows: job.expected_rows,
             fetched_at,
@@ -323,6 +327,7 @@ impl Feeding {
             header: columns.join(","),
             read,
             asides,
+            unread_checksums: Vec::new(),
             ends_with_line_break: true,
             expected_rows: None,
             fetched_at: ledger::now(),

@@ -22,6 +22,8 @@ pub(super) struct HeadedFile {
     pub(super) content_type: Option<String>,
     pub(super) last_modified: Option<String>,
     pub(super) wholeness: Wholeness,
+    /// Headers whose checksums could not be read.
+    pub(super) unread_checksums: Vec<&'static str>,
     pub(super) tally: Tally,
     pub(super) reader: RecordReader<Tap>,
 }
@@ -88,6 +90,7 @@ impl Feeding {
             length,
             body,
             wholeness,
+            unread_checksums,
         } = opened;
         if let Some(length) = length {
             self.progress
@@ -115,6 +118,7 @@ impl Feeding {
             content_type,
             last_modified,
             wholeness,
+            unread_checksums,
             tally,
             reader,
         })

@@ -70,6 +70,8 @@ pub(super) struct Inserted {
     pub(super) open_ended: u64,
     /// What its files had that is no row, or was not believed.
     pub(super) asides: Asides,
+    /// Headers of responses whose checksums could not be read.
+    pub(super) unread_checksums: BTreeSet<&'static str>,
     /// Columns of the contract that no cell can have come in.
     pub(super) absent: BTreeSet<String>,
 }
@@ -105,12 +107,14 @@ impl Inserted {
         });
         let (mut unwrapped, mut open_ended, mut absent) = (0, 0, BTreeSet::new());
         let mut asides = Asides::default();
+        let mut unread_checksums = BTreeSet::new();
         let mut files = Vec::with_capacity(fed.len());
         for file in fed {
             let id = file.scanned.file_id;
             unwrapped += file.scanned.counts.unwrapped();
             open_ended += u64::from(!file.ends_with_line_break);
             asides += file.asides;
+            unread_checksums.extend(file.unread_checksums.iter().copied());
             let columns = part.contract.fields.iter().zip(&file.scanned.layout.fields);
             for (field, _) in columns.filter(|(_, column)| column.is_none()) {
                 if !absent.contains(field.column.as_str()) {
@@ -136,6 +140,7 @@ impl Inserted {
             unwrapped,
             open_ended,
             asides,
+            unread_checksums,
             absent,
         }
     }

@@ -278,6 +278,11 @@ impl Judging<'_> {
             .map(String::as_str)
             .collect();
         let absent = Vec::from_iter(absent);
+        let unread: BTreeSet<&str> = parts
+            .iter()
+            .flat_map(|part| part.unread_checksums.iter().copied())
+            .collect();
+        let unread = Vec::from_iter(unread);
         let mut asides = Asides::default();
         for part in parts {
             asides += part.asides;
@@ -299,6 +304,10 @@ impl Judging<'_> {
             (
                 "columns of the contract that were not delivered",
                 (!absent.is_empty()).then(|| absent.join(", ")),
+            ),
+            (
+                "checksums sent with files that could not be read",
+                (!unread.is_empty()).then(|| unread.join(", ")),
             ),
         ];
         let noted = figures.into_iter().filter_map(|(name, figure)| {

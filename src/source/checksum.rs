@@ -1,11 +1,14 @@
 //! Checksums that a store sends beside an object.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use crc_fast::CrcAlgorithm;
 use md5::Md5;
 use reqwest::header::HeaderMap;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// How the bytes received relate to the checksums announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,7 @@ enum Hasher {
     Md5(Md5),
     Sha1(Sha1),
     Sha256(Sha256),
+    Sha512(Sha512),
 }
 
 struct Check {
@@ -35,118 +39,145 @@ struct Check {
 
 /// The checks of one object, fed with its bytes in order.
 #[derive(Default)]
-pub(super) struct Checks(Vec<Check>);
+pub(super) struct Checks {
+    checks: Vec<Check>,
+    /// Headers that announce a checksum of which nothing could be read.
+    unread: Vec<&'static str>,
+}
 
 impl Checks {
     /// Reads the checksums of a whole object from its response's headers.
     ///
     /// `unproven`: nothing else will show whether the body is whole, so that the ETag is worth an MD5.
     pub(super) fn from_headers(headers: &HeaderMap, unproven: bool) -> Self {
-        let mut checks = Vec::new();
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let mut add = |header, expected: Option<Vec<u8>>, hasher: Hasher, binding| {
-            if let Some(expected) = expected.filter(|bytes| bytes.len() == hasher.length()) {
-                checks.push(Check {
-                    header,
-                    expected,
-                    hasher,
-                    binding,
+        let mut found = Self::default();
+        // A composite checksum is one of the parts' checksums: it can't be had from the bytes alone.
+        let is_composite = text(headers, "x-amz-checksum-type")
+            .is_some_and(|value| value.trim().eq_ignore_ascii_case("COMPOSITE"));
+        if !is_composite {
+            for (header, algorithm) in [
+                ("x-amz-checksum-crc64nvme", "crc64nvme"),
+                ("x-amz-checksum-crc32", "crc32"),
+                ("x-amz-checksum-crc32c", "crc32c"),
+                ("x-amz-checksum-sha1", "sha-1"),
+                ("x-amz-checksum-sha256", "sha-256"),
+            ] {
+                found.add(headers, header, |value| {
+                    // `…-3`: of three parts, where nothing else says so.
+                    let is_of_parts = value
+                        .rsplit_once('-')
+                        .is_some_and(|(_, parts)| parts.bytes().all(|byte| byte.is_ascii_digit()));
+                    if is_of_parts {
+                        return None;
+                    }
+                    Some(vec![(algorithm.to_owned(), value.to_owned())])
                 });
             }
-        };
-        // A composite checksum is one of the parts' checksums: it can't be had from the bytes alone.
-        let composite = text("x-amz-checksum-type")
-            .is_some_and(|value| value.eq_ignore_ascii_case("COMPOSITE"));
-        if !composite {
-            for (header, hasher) in [
-                (
-                    "x-amz-checksum-crc64nvme",
-                    Hasher::crc(CrcAlgorithm::Crc64Nvme, 8),
-                ),
-                (
-                    "x-amz-checksum-crc32",
-                    Hasher::crc(CrcAlgorithm::Crc32IsoHdlc, 4),
-                ),
-                (
-                    "x-amz-checksum-crc32c",
-                    Hasher::crc(CrcAlgorithm::Crc32Iscsi, 4),
-                ),
-                ("x-amz-checksum-sha1", Hasher::Sha1(Sha1::new())),
-                ("x-amz-checksum-sha256", Hasher::Sha256(Sha256::new())),
-            ] {
-                add(header, text(header).and_then(decode), hasher, true);
-            }
         }
-        add(
-            "content-md5",
-            text("content-md5").and_then(decode),
-            Hasher::Md5(Md5::new()),
-            true,
-        );
-        // OSS writes its CRC-64 as a decimal number.
-        add(
-            "x-oss-hash-crc64ecma",
-            text("x-oss-hash-crc64ecma")
-                .and_then(|value| value.trim().parse::<u64>().ok())
-                .map(|value| value.to_be_bytes().to_vec()),
-            Hasher::crc(CrcAlgorithm::Crc64Xz, 8),
-            true,
-        );
+        found.add(headers, "content-md5", |value| {
+            Some(vec![("md5".to_owned(), value.to_owned())])
+        });
+        found.add(headers, "x-oss-hash-crc64ecma", |value| {
+            // OSS writes its CRC-64 as a decimal number.
+            let number = value.trim().parse::<u64>();
+            let bytes = number.map(|number| STANDARD_NO_PAD.encode(number.to_be_bytes()));
+            Some(vec![("crc64ecma".to_owned(), bytes.unwrap_or_default())])
+        });
         // GCS hashes what it stores; when it decompresses on the way, that is not what arrives.
-        let transcoded = text("x-goog-stored-content-encoding")
-            .is_some_and(|stored| stored != text("content-encoding").unwrap_or("identity"));
-        if !transcoded {
-            let hashes = headers
-                .get_all("x-goog-hash")
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(str::trim);
-            for hash in hashes {
-                if let Some(value) = hash.strip_prefix("crc32c=") {
-                    add(
-                        "x-goog-hash",
-                        decode(value),
-                        Hasher::crc(CrcAlgorithm::Crc32Iscsi, 4),
-                        true,
-                    );
-                } else if let Some(value) = hash.strip_prefix("md5=") {
-                    add("x-goog-hash", decode(value), Hasher::Md5(Md5::new()), true);
+        let encoding = text(headers, "content-encoding").unwrap_or("identity");
+        let is_transcoded = text(headers, "x-goog-stored-content-encoding")
+            .is_some_and(|stored| stored != encoding);
+        if !is_transcoded {
+            found.add(headers, "x-goog-hash", |value| Some(members(value)));
+        }
+        // RFC 9530, and RFC 3230 before it: of a 200, all three are of what arrives.
+        for header in ["repr-digest", "content-digest", "digest"] {
+            found.add(headers, header, |value| {
+                let mut members = members(value);
+                if encoding == "identity" {
+                    for (algorithm, _) in &mut members {
+                        // Of the file without content encoding (RFC 5843).
+                        if let Some(plain) = algorithm.strip_prefix("id-") {
+                            *algorithm = plain.to_owned();
+                        }
+                    }
                 }
-            }
-        }
-        // RFC 9530; a Repr-Digest and a Content-Digest are the same for a 200.
-        for header in ["repr-digest", "content-digest"] {
-            let sha256 = text(header).and_then(|value| {
-                let value = value
-                    .split(',')
-                    .find_map(|item| item.trim().strip_prefix("sha-256="))?;
-                decode(value.trim().strip_prefix(':')?.strip_suffix(':')?)
+                Some(members)
             });
-            add(header, sha256, Hasher::Sha256(Sha256::new()), true);
         }
-        if unproven {
-            let md5 = text("etag")
-                .and_then(|value| hexadecimal(value.trim().strip_prefix('"')?.strip_suffix('"')?));
-            add("etag", md5, Hasher::Md5(Md5::new()), false);
+        if unproven
+            && let Some(expected) = text(headers, "etag")
+                .and_then(|value| hexadecimal(value.trim().strip_prefix('"')?.strip_suffix('"')?))
+                .filter(|bytes| bytes.len() == 16)
+        {
+            found.checks.push(Check {
+                header: "etag",
+                expected,
+                hasher: Hasher::Md5(Md5::new()),
+                binding: false,
+            });
         }
-        Self(checks)
+        found
+    }
+
+    /// Headers whose checksums could not be read, so that nothing was compared with them.
+    pub(super) fn unread(&self) -> &[&'static str] {
+        &self.unread
+    }
+
+    /// Adds what `header` announces; `members` makes algorithms and values of its text, `None`: it says nothing.
+    fn add(
+        &mut self,
+        headers: &HeaderMap,
+        header: &'static str,
+        members: impl FnOnce(&str) -> Option<Vec<(String, String)>>,
+    ) {
+        if !headers.contains_key(header) {
+            return;
+        }
+        let lines: Option<Vec<&str>> = headers
+            .get_all(header)
+            .iter()
+            .map(|value| value.to_str().ok())
+            .collect();
+        let found = match lines {
+            Some(lines) => members(lines.join(",").trim()),
+            None => Some(Vec::new()),
+        };
+        let Some(found) = found else {
+            return;
+        };
+        let before = self.checks.len();
+        for (algorithm, value) in found {
+            let hasher = Hasher::of(&algorithm);
+            let check = hasher.and_then(|hasher| Some((decode(&value, hasher.length())?, hasher)));
+            self.checks.extend(check.map(|(expected, hasher)| Check {
+                header,
+                expected,
+                hasher,
+                binding: true,
+            }));
+        }
+        if self.checks.len() == before {
+            self.unread.push(header);
+        }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        for check in &mut self.0 {
+        for check in &mut self.checks {
             match &mut check.hasher {
                 Hasher::Crc(crc, _) => crc.update(bytes),
                 Hasher::Md5(md5) => md5.update(bytes),
                 Hasher::Sha1(sha1) => sha1.update(bytes),
                 Hasher::Sha256(sha256) => sha256.update(bytes),
+                Hasher::Sha512(sha512) => sha512.update(bytes),
             }
         }
     }
 
     pub(super) fn verdict(&mut self) -> Verdict {
         let mut verdict = Verdict::Silent;
-        for check in std::mem::take(&mut self.0) {
+        for check in std::mem::take(&mut self.checks) {
             let matched = check.hasher.finish() == check.expected;
             match (matched, check.binding) {
                 (true, _) => verdict = Verdict::Matched,
@@ -159,16 +190,30 @@ impl Checks {
 }
 
 impl Hasher {
-    fn crc(algorithm: CrcAlgorithm, length: usize) -> Self {
-        Self::Crc(crc_fast::Digest::new(algorithm), length)
+    /// By the names that stores and RFC 9530 have for them, in lower case.
+    fn of(algorithm: &str) -> Option<Self> {
+        let crc = |algorithm, length| Self::Crc(crc_fast::Digest::new(algorithm), length);
+        Some(match algorithm {
+            "crc64nvme" => crc(CrcAlgorithm::Crc64Nvme, 8),
+            "crc64ecma" => crc(CrcAlgorithm::Crc64Xz, 8),
+            "crc32" => crc(CrcAlgorithm::Crc32IsoHdlc, 4),
+            "crc32c" => crc(CrcAlgorithm::Crc32Iscsi, 4),
+            "md5" => Self::Md5(Md5::new()),
+            "sha" | "sha1" | "sha-1" => Self::Sha1(Sha1::new()),
+            "sha256" | "sha-256" => Self::Sha256(Sha256::new()),
+            "sha512" | "sha-512" => Self::Sha512(Sha512::new()),
+            _ => return None,
+        })
     }
 
+    /// Bytes of the checksum.
     fn length(&self) -> usize {
         match self {
             Self::Crc(_, length) => *length,
             Self::Md5(_) => 16,
             Self::Sha1(_) => 20,
             Self::Sha256(_) => 32,
+            Self::Sha512(_) => 64,
         }
     }
 
@@ -178,128 +223,53 @@ impl Hasher {
             Self::Md5(md5) => md5.finalize().to_vec(),
             Self::Sha1(sha1) => sha1.finalize().to_vec(),
             Self::Sha256(sha256) => sha256.finalize().to_vec(),
+            Self::Sha512(sha512) => sha512.finalize().to_vec(),
         }
     }
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
-    STANDARD_NO_PAD
-        .decode(text.trim().trim_end_matches('='))
-        .ok()
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
 }
 
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+/// The members of a list such as `sha-256=:…:;note="a, b", MD5=…`: names in lower case, and values without what
+/// follows them. Servers write it by RFC 9530, by RFC 3230 or by neither.
+fn members(text: &str) -> Vec<(String, String)> {
+    let mut is_quoted = false;
+    let mut split = |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    };
+    text.split(&mut split)
+        .filter_map(|member| {
+            let (name, value) = member.split_once('=')?;
+            // No way to write a checksum has a semicolon.
+            let value = value.split(';').next().unwrap_or_default();
+            Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        })
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verdict(headers: &[(&'static str, &'static str)], unproven: bool, body: &[u8]) -> Verdict {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| {
-                (
-                    reqwest::header::HeaderName::from_static(name),
-                    reqwest::header::HeaderValue::from_static(value),
-                )
-            })
-            .collect();
-        let mut checks = Checks::from_headers(&headers, unproven);
-        let (first, second) = body.split_at(body.len() / 2);
-        checks.update(first);
-        checks.update(second);
-        checks.verdict()
-    }
-
-    #[test]
-    fn each_store_checksum_matches_its_check_value() {
-        // The CRC catalogue's check values are those of "123456789".
-        for (header, value) in [
-            ("x-amz-checksum-crc64nvme", "rosUhgp5mIg="),
-            ("x-amz-checksum-crc32", "y/Q5Jg=="),
-            ("x-amz-checksum-crc32c", "4waSgw=="),
-            ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="),
-            (
-                "x-amz-checksum-sha256",
-                "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
-            ),
-            ("x-oss-hash-crc64ecma", "11051210869376104954"),
-            ("content-md5", "JfnnlDI7RTiF9RgfG2JNCw=="),
-            (
-                "x-goog-hash",
-                "crc32c=4waSgw==,md5=JfnnlDI7RTiF9RgfG2JNCw==",
-            ),
-            (
-                "repr-digest",
-                "sha-512=:x:, sha-256=:FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=:",
-            ),
-        ] {
-            assert_eq!(
-                verdict(&[(header, value)], false, b"123456789"),
-                Verdict::Matched,
-                "{header}"
-            );
-            assert_eq!(
-                verdict(&[(header, value)], false, b"123456780"),
-                Verdict::Mismatched(header),
-                "{header}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_etag_proves_only_when_nothing_else_does_and_never_disproves() {
-        let etag = [("etag", "\"25F9E794323B453885F5181F1B624D0B\"")];
-        assert_eq!(verdict(&etag, true, b"123456789"), Verdict::Matched);
-        assert_eq!(verdict(&etag, true, b"12345678"), Verdict::Silent);
-        assert_eq!(verdict(&etag, false, b"123456789"), Verdict::Silent);
-        for other in [
-            "W/\"25f9e794323b453885f5181f1b624d0b\"",
-            "\"25f9e794323b453885f5181f1b624d0b-3\"",
-            "\"abc\"",
-        ] {
-            assert_eq!(
-                verdict(&[("etag", other)], true, b"123456789"),
-                Verdict::Silent
-            );
-        }
-    }
-
-    #[test]
-    fn composite_and_transcoded_checksums_say_nothing() {
-        assert_eq!(
-            verdict(
-                &[
-                    ("x-amz-checksum-crc32", "y/Q5Jg=="),
-                    ("x-amz-checksum-type", "COMPOSITE")
-                ],
-                false,
-                b"x"
-            ),
-            Verdict::Silent
-        );
-        assert_eq!(
-            verdict(&[("x-amz-checksum-sha256", "y/Q5Jg==-3")], false, b"x"),
-            Verdict::Silent
-        );
-        assert_eq!(
-            verdict(
-                &[
-                    ("x-goog-hash", "crc32c=4waSgw=="),
-                    ("x-goog-stored-content-encoding", "gzip")
-                ],
-                false,
-                b"x"
-            ),
-            Verdict::Silent
-        );
-    }
+/// A checksum of `length` bytes, in Base64 or hexadecimal, bare, quoted or between colons (RFC 8941, section 3.3.5).
+///
+/// The two can't be mistaken for each other: as many characters are another number of bytes.
+fn decode(text: &str, length: usize) -> Option<Vec<u8>> {
+    let text = text.trim();
+    let bare = |mark: char| text.strip_prefix(mark)?.strip_suffix(mark);
+    let text = bare(':').or_else(|| bare('"')).unwrap_or(text).trim();
+    let base64 = text.trim_end_matches('=');
+    let fits = |bytes: &Vec<u8>| bytes.len() == length;
+    STANDARD_NO_PAD
+        .decode(base64)
+        .or_else(|_| URL_SAFE_NO_PAD.decode(base64))
+        .ok()
+        .filter(fits)
+        .or_else(|| hexadecimal(text).filter(fits))
 }
+
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    base16ct::mixed::decode_vec(text).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,7 @@ pub async fn open_file(path: &Path) -> Result<Opened, FetchError> {
         length: length.filter(|_| !decoded),
         body,
         wholeness,
+        unread_checksums: Vec::new(),
     })
 }
 

@@ -58,6 +58,8 @@ pub struct Opened {
     pub body: BodyStream,
     /// Whether the whole file arrived; known at the end of `body`.
     pub wholeness: Wholeness,
+    /// The response's headers that announce a checksum which could not be read and was not compared.
+    pub unread_checksums: Vec<&'static str>,
 }
 
 impl std::fmt::Debug for Opened {
@@ -219,6 +221,7 @@ impl Fetcher {
             length: begun.length.filter(|_| !encoded && !compressed),
             body,
             wholeness: begun.wholeness,
+            unread_checksums: begun.unread_checksums,
             origin,
         })
     }

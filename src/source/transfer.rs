@@ -82,6 +82,8 @@ pub(super) struct Begun {
     pub(super) body: BodyStream,
     pub(super) wholeness: Wholeness,
     pub(super) received: Arc<AtomicU64>,
+    /// Headers whose checksums could not be read.
+    pub(super) unread_checksums: Vec<&'static str>,
 }
 
 impl Transfer {
@@ -119,6 +121,7 @@ impl Transfer {
             .as_ref()
             .map(|object| (object.headers.clone(), object.total))
             .unwrap_or_default();
+        let unread_checksums = transfer.checks.unread().to_vec();
         let wholeness = transfer.wholeness.clone();
         let received = Arc::clone(&transfer.received);
         let body: BodyStream = match first {
@@ -138,6 +141,7 @@ impl Transfer {
             body,
             wholeness,
             received,
+            unread_checksums,
         })
     }
 

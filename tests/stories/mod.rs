@@ -130,8 +130,17 @@ fn name_of(folder: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// `/<story>/<file>` serves a story's file, `/<story>/status/404/<file>` refuses it; `content-type=…` in
-/// the query is what the answer says of itself.
+/// Headers of an answer that its URL's query may set.
+const TOLD_BY_QUERY: [&str; 5] = [
+    "content-type",
+    "content-encoding",
+    "content-md5",
+    "repr-digest",
+    "digest",
+];
+
+/// `/<story>/<file>` serves a story's file, `/<story>/status/404/<file>` refuses it; `content-type=…` and the like
+/// in the query is what the answer says of itself.
 fn serve(request: &Request) -> Reply {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -147,11 +156,19 @@ fn serve(request: &Request) -> Reply {
         parts[0]
     );
     let body = filled_in(body, |text| text.replace("{server}", &server));
-    let content_type = query
+    let told: Vec<(&str, &str)> = query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("content-type="))
-        .unwrap_or("application/octet-stream");
-    Reply::new(200, body).header("Content-Type", content_type)
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| TOLD_BY_QUERY.contains(name))
+        .collect();
+    let mut reply = Reply::new(200, body);
+    if !told.iter().any(|(name, _)| *name == "content-type") {
+        reply = reply.header("Content-Type", "application/octet-stream");
+    }
+    for (name, value) in told {
+        reply = reply.header(name, value);
+    }
+    reply
 }
 
 /// The placeholders of a file; one that is not UTF-8 has none.
