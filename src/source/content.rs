@@ -21,7 +21,10 @@ use super::{
     store_error::StoreError,
     zip::{self, Archive},
 };
-use crate::error::{FetchError, FetchKind};
+use crate::{
+    characters::visible,
+    error::{FetchError, FetchKind},
+};
 
 /// Decoded bytes handed on at once.
 const PIECE: usize = 128 * 1024;
@@ -29,6 +32,10 @@ const PIECE: usize = 128 * 1024;
 const HEAD: usize = 1024;
 /// Below this a high ratio is harmless: a few repeated bytes compress to almost nothing.
 const RATIO_FLOOR: u64 = 1_000_000;
+/// What is said of an Excel workbook.
+pub(super) const WORKBOOK: &str = "an Excel workbook where a CSV file was due: have the sheet saved as \"CSV UTF-8\", or ask for CSV";
+/// Longest name of a content encoding that is shown.
+const LONGEST_NAME: usize = 40;
 /// Zstandard windows up to 32 MiB: all levels of the command line tool but the "ultra" ones.
 const ZSTD_WINDOW_LOG: u32 = 25;
 
@@ -80,8 +87,10 @@ pub(super) async fn transport(
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
-        // `aws-chunked` describes an upload and stays behind on some stores' objects.
+        // `aws-chunked` describes an upload and stays behind on some stores' objects. A charset is how text is
+        // written: whoever uploads a file puts it here by mistake, and nothing has been encoded.
         .filter(|name| !matches!(name.as_str(), "" | "identity" | "aws-chunked"))
+        .filter(|name| encoding_rs::Encoding::for_label(name.as_bytes()).is_none())
         .collect();
     if names.len() > 2 {
         return Err(Failure::malformed("more than two content encodings").at(origin));
@@ -97,10 +106,10 @@ pub(super) async fn transport(
             "deflate" if is_zlib(&head) => Encoding::Zlib,
             "deflate" => Encoding::Deflate,
             _ => {
-                return Err(Failure::malformed(
-                    "the server used a content encoding that was not asked for and is not known",
-                )
-                .at(origin));
+                let shown: String = visible(name).chars().take(LONGEST_NAME).collect();
+                let message =
+                    format!("the server used the content encoding `{shown}`, which is not known");
+                return Err(Failure::malformed(message).at(origin));
             }
         };
         body = decode(origin, rest, encoding, limits);
@@ -114,19 +123,39 @@ pub(super) async fn object(
     body: BodyStream,
     limits: &Limits,
 ) -> Result<(BodyStream, bool), FetchError> {
-    let (head, body) = peek(body, 4).await?;
-    let encoding = match head.as_ref() {
-        [0x1f, 0x8b, ..] => Encoding::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Encoding::Zstd,
-        [b'P', b'K', 3, 4, ..] => {
-            return Ok((zip::only_entry(origin, body, limits).await?, true));
-        }
+    let (head, body) = peek(body, 8).await?;
+    let body = match head.as_ref() {
+        [0x1f, 0x8b, ..] => decode(origin, body, Encoding::Gzip, limits),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => decode(origin, body, Encoding::Zstd, limits),
+        [b'P', b'K', 3, 4, ..] => zip::only_file(origin, body, limits).await?,
         [b'P', b'K', 5, 6, ..] => {
             return Err(Failure::malformed("a zip archive with nothing in it").at(origin));
         }
-        _ => return Ok((body, false)),
+        head => {
+            return match binary(head) {
+                Some(what) => Err(Failure::malformed(what).at(origin)),
+                None => Ok((body, false)),
+            };
+        }
     };
-    Ok((decode(origin, body, encoding, limits), true))
+    let (head, body) = peek(body, 8).await?;
+    match binary(&head) {
+        Some(what) => Err(Failure::malformed(what).at(origin)),
+        None => Ok((body, true)),
+    }
+}
+
+/// What a file is that is no text, by its first bytes.
+fn binary(head: &[u8]) -> Option<&'static str> {
+    match head {
+        // A compound file: Excel's format until 2003.
+        [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1] => Some(WORKBOOK),
+        [b'P', b'K', 3, 4, ..] => Some(
+            "a zip archive or an Excel workbook inside a compressed file, where one CSV file was due",
+        ),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("a PDF document where a CSV file was due"),
+        _ => None,
+    }
 }
 
 fn is_zlib(head: &[u8]) -> bool {
@@ -137,16 +166,16 @@ fn is_zlib(head: &[u8]) -> bool {
 pub(super) type Input =
     StreamReader<futures_util::stream::MapErr<BodyStream, fn(FetchError) -> io::Error>, Bytes>;
 
-/// Something that decodes an [`Input`] and can give it back.
+/// Something that decodes an [`Input`] and gives it back.
 pub(super) trait Decoder: AsyncRead + Send + Unpin + 'static {
-    fn input(&mut self) -> &mut Input;
+    fn into_input(self: Box<Self>) -> Input;
 }
 
 macro_rules! decoder {
     ($($name:ident)*) => {$(
         impl Decoder for decoders::$name<Input> {
-            fn input(&mut self) -> &mut Input {
-                self.get_mut()
+            fn into_input(self: Box<Self>) -> Input {
+                self.into_inner()
             }
         }
     )*};
@@ -155,8 +184,8 @@ macro_rules! decoder {
 decoder!(GzipDecoder ZlibDecoder DeflateDecoder ZstdDecoder BrotliDecoder);
 
 impl Decoder for tokio::io::Take<Input> {
-    fn input(&mut self) -> &mut Input {
-        self.get_mut()
+    fn into_input(self: Box<Self>) -> Input {
+        self.into_inner()
     }
 }
 
@@ -169,12 +198,7 @@ pub(super) fn input(body: BodyStream) -> Input {
 fn decode(origin: &str, body: BodyStream, encoding: Encoding, limits: &Limits) -> BodyStream {
     let input = input(body);
     let decoder: Box<dyn Decoder> = match encoding {
-        Encoding::Gzip => {
-            let mut decoder = decoders::GzipDecoder::new(input);
-            // Members one after another are one file (RFC 1952, section 2.2).
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
+        Encoding::Gzip => return members(origin, input, limits),
         Encoding::Zlib => Box::new(decoders::ZlibDecoder::new(input)),
         Encoding::Deflate => Box::new(decoders::DeflateDecoder::new(input)),
         Encoding::Zstd => {
@@ -188,6 +212,15 @@ fn decode(origin: &str, body: BodyStream, encoding: Encoding, limits: &Limits) -
     decoding(origin, decoder, limits, None)
 }
 
+/// Gzip's members one after another, which are one file (RFC 1952, section 2.2), with zeros behind each: whoever
+/// writes in blocks pads the last one, and gzip itself reads past them.
+fn members(origin: &str, input: Input, limits: &Limits) -> BodyStream {
+    let decoder = Box::new(decoders::GzipDecoder::new(input));
+    let mut state = Decoding::new(origin, decoder, limits, None);
+    state.is_gzip = true;
+    state.stream()
+}
+
 /// The stream of what `decoder` makes of its input.
 pub(super) fn decoding(
     origin: &str,
@@ -195,21 +228,14 @@ pub(super) fn decoding(
     limits: &Limits,
     archive: Option<Archive>,
 ) -> BodyStream {
-    let state = Decoding {
-        decoder,
-        origin: origin.to_owned(),
-        limits: limits.clone(),
-        produced: 0,
-        archive,
-    };
-    futures_util::stream::try_unfold(state, |mut state| async move {
-        Ok(state.next().await?.map(|piece| (piece, state)))
-    })
-    .boxed()
+    Decoding::new(origin, decoder, limits, archive).stream()
 }
 
 struct Decoding {
-    decoder: Box<dyn Decoder>,
+    /// `None` only while one member's decoder gives its input to the next one's.
+    decoder: Option<Box<dyn Decoder>>,
+    /// Whether another member may follow.
+    is_gzip: bool,
     origin: String,
     limits: Limits,
     produced: u64,
@@ -218,33 +244,73 @@ struct Decoding {
 }
 
 impl Decoding {
+    fn new(
+        origin: &str,
+        decoder: Box<dyn Decoder>,
+        limits: &Limits,
+        archive: Option<Archive>,
+    ) -> Self {
+        Self {
+            decoder: Some(decoder),
+            is_gzip: false,
+            origin: origin.to_owned(),
+            limits: limits.clone(),
+            produced: 0,
+            archive,
+        }
+    }
+
+    fn stream(self) -> BodyStream {
+        futures_util::stream::try_unfold(self, |mut state| async move {
+            Ok(state.next().await?.map(|piece| (piece, state)))
+        })
+        .boxed()
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        let read = self.decoder.read_buf(&mut piece).await;
-        let read = read.map_err(|error| unwrap(error, &self.origin))?;
-        if read == 0 {
-            if let Some(archive) = self.archive.take() {
-                let end = archive.check_end(self.decoder.input(), self.produced).await;
-                end.map_err(|error| unwrap(error, &self.origin))?;
-                return Ok(None);
-            }
-            // Reading the input to its end is what verifies it.
-            let rest = self.decoder.input().fill_buf().await.map(<[u8]>::len);
-            return match rest {
-                Ok(0) => Ok(None),
-                Ok(_) => {
-                    Err(Failure::malformed("something follows the compressed data")
-                        .at(&self.origin))
+        while let Some(decoder) = &mut self.decoder {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            let read = decoder.read_buf(&mut piece).await;
+            let read = read.map_err(|error| unwrap(error, &self.origin))?;
+            if read > 0 {
+                self.produced += read as u64;
+                self.check().map_err(|failure| failure.at(&self.origin))?;
+                if let Some(archive) = &mut self.archive {
+                    archive.update(&piece);
                 }
-                Err(error) => Err(unwrap(error, &self.origin)),
-            };
+                return Ok(Some(piece.freeze()));
+            }
+            let end = self.end().await;
+            end.map_err(|error| unwrap(error, &self.origin))?;
         }
-        self.produced += read as u64;
-        self.check().map_err(|failure| failure.at(&self.origin))?;
-        if let Some(archive) = &mut self.archive {
-            archive.update(&piece);
+        Ok(None)
+    }
+
+    /// What follows the compressed data: nothing, or another member of it.
+    async fn end(&mut self) -> io::Result<()> {
+        let Some(decoder) = self.decoder.take() else {
+            return Ok(());
+        };
+        let mut input = decoder.into_input();
+        if let Some(archive) = self.archive.take() {
+            return archive.check_end(&mut input, self.produced).await;
         }
-        Ok(Some(piece.freeze()))
+        // Reading the input to its end is what verifies it.
+        loop {
+            let rest = input.fill_buf().await?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if !self.is_gzip || (zeros == 0 && rest[0] != 0x1f) {
+                return Err(io::Error::other(Trailing));
+            }
+            if zeros == 0 {
+                self.decoder = Some(Box::new(decoders::GzipDecoder::new(input)));
+                return Ok(());
+            }
+            input.consume(zeros);
+        }
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -272,6 +338,11 @@ impl Decoding {
     }
 }
 
+/// Something that is neither padding nor another member.
+#[derive(Debug, thiserror::Error)]
+#[error("something follows the compressed data")]
+struct Trailing;
+
 /// What an error from an [`Input`] or a decoder means: a download's own comes back as it was, anything else
 /// is the compressed data's fault.
 pub(super) fn unwrap(error: io::Error, origin: &str) -> FetchError {
@@ -279,12 +350,13 @@ pub(super) fn unwrap(error: io::Error, origin: &str) -> FetchError {
     let broken = match error.into_inner() {
         Some(inner) => match inner.downcast::<FetchError>() {
             Ok(fetch) => return *fetch,
-            Err(inner) => inner.downcast::<zip::BadArchive>().ok(),
+            Err(inner) if inner.is::<zip::BadArchive>() || inner.is::<Trailing>() => Some(inner),
+            Err(_) => None,
         },
         None => None,
     };
     match broken {
-        Some(bad) => Failure::malformed(bad.to_string()),
+        Some(broken) => Failure::malformed(broken.to_string()),
         None if cut => Failure::malformed("the compressed data ends early"),
         None => Failure::malformed("the compressed data is broken"),
     }
