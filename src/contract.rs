@@ -6,6 +6,7 @@
 mod declaration;
 mod in_force;
 mod layout;
+mod shown;
 
 use std::{fmt, sync::Arc};
 
@@ -351,6 +352,13 @@ impl Contract {
     #[must_use]
     pub fn field_for_header(&self, header: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.is_named(header))
+    }
+
+    /// The names and aliases of all its fields.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().flat_map(|field| {
+            std::iter::once(&*field.name).chain(field.aliases.iter().map(String::as_str))
+        })
     }
 
     /// The key's columns.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{Contract, FieldType};
+use super::{Contract, FieldType, shown::Shown};
 use crate::error::{Error, Result};
 
 /// The contracts compiled into the program.
@@ -225,15 +225,13 @@ impl Contracts {
                         format!("{} requires no field and must be named", contract.name)
                     });
                 let lacks: Vec<String> = lacks.chain(undetected).collect();
+                let declared = self.iter().flat_map(|contract| contract.names()).collect();
+                let shown = Shown::new(header, declared);
                 Err(Error::Announcement {
                     origin: origin.into(),
                     message: format!(
                         "no dataset fits the columns {}: {}",
-                        header
-                            .iter()
-                            .map(|cell| format!("`{}`", cell.trim()))
-                            .collect::<Vec<_>>()
-                            .join(", "),
+                        shown.cells(),
                         lacks.join("; ")
                     ),
                     hint: Some(

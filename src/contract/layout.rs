@@ -2,8 +2,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::Contract;
+use super::{Contract, shown::Shown};
 use crate::error::{Error, Result};
+
+/// What to do about a file that begins with a row of data.
+const NO_HEADER: &str =
+    "redledger reads columns by their names: ask for the file with a header row";
 
 /// Which column of a file holds which field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +41,26 @@ impl Contract {
             message,
             hint,
         };
-        let shown = || {
-            header
-                .iter()
-                .map(|cell| format!("`{cell}`"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let shown = Shown::new(header, self.names().collect());
+        if shown.is_data() {
+            return Err(refuse(
+                format!(
+                    "the first row has no column of dataset `{}` and looks like data: {}",
+                    self.name,
+                    shown.cells()
+                ),
+                Some(NO_HEADER.into()),
+            ));
+        }
         if let [only] = header
             && self.field_for_header(only).is_none()
             && let Some(other) = only.chars().find(|c| matches!(c, ',' | ';' | '\t' | '|'))
         {
+            let only = shown.cell(only).unwrap_or_else(|| {
+                format!("of {} characters that are not shown", only.chars().count())
+            });
             return Err(refuse(
-                format!("the header is one column, `{only}`"),
+                format!("the header is one column, {only}"),
                 Some(format!(
                     "if its columns are separated by {other:?}, say so in the contract of `{}`: [csv] delimiter",
                     self.name
@@ -68,7 +79,7 @@ impl Contract {
                             "the header has the field `{name}` twice, in columns {} and {}: {}",
                             first + 1,
                             column + 1,
-                            shown()
+                            shown.cells()
                         ),
                         None,
                     ));
@@ -81,8 +92,13 @@ impl Contract {
                 cell.as_str().into()
             };
             if !names.insert(Arc::clone(&name)) {
+                let twice = shown.cell(&name).unwrap_or_else(|| "(not shown)".into());
                 return Err(refuse(
-                    format!("the header has the column `{name}` twice: {}", shown()),
+                    format!(
+                        "the header has the column {twice} twice, the second time in column {}: {}",
+                        column + 1,
+                        shown.cells()
+                    ),
                     None,
                 ));
             }
@@ -101,7 +117,7 @@ impl Contract {
                     "the header lacks {} of dataset `{}`; found {}",
                     missing.join(", "),
                     self.name,
-                    shown()
+                    shown.cells()
                 ),
                 Some(format!(
                     "if the provider renamed a column, add the new name to `aliases` in a contract of your own (see `redledger datasets show {}`)",

@@ -127,7 +127,11 @@ pub(super) const TABLES: &[TableText] = &[
             ("content_hash", "VARCHAR", "SHA-256 of the bytes delivered"),
             ("etag", "VARCHAR", "The store's version of it"),
             ("encoding", "VARCHAR", "The encoding it was read in"),
-            ("header", "VARCHAR", "Its header row as delivered"),
+            (
+                "header",
+                "VARCHAR",
+                "Its header row as delivered, but for the queries of URLs",
+            ),
             ("rows_read", "BIGINT", "Rows delivered"),
             ("rows_loaded", "BIGINT", "Rows in the table"),
             ("rows_rejected", "BIGINT", "Rows not loaded"),

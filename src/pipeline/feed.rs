@@ -213,7 +213,7 @@ impl Feeding {
             last_modified,
             named_by: job.named_by,
             encoding: reader.encoding(),
-            header: reader.header().raw.clone(),
+            header: redacted(&reader.header().raw).into_owned(),
             read: reader.records(),
             asides: reader.asides(),
             unread_checksums,

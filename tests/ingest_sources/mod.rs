@@ -1,6 +1,7 @@
 //! Where `ingest` takes announcements and files from, other than a file of the story's folder.
 
 mod folders;
+mod headers;
 
 use std::{
     io::Write as _,
