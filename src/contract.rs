@@ -239,6 +239,8 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// The files' encoding; `None` finds out (see the reader).
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Physical lines before the header, which are no part of the table.
+    pub skip_lines: u64,
     /// Every file ends with a line break: one that does not was cut, perhaps inside its last cell.
     pub ends_with_line_break: bool,
 }
@@ -373,6 +375,15 @@ impl Contract {
     #[must_use]
     pub fn can_be_detected(&self) -> bool {
         self.parent.is_none() && self.fields.iter().any(|field| field.required)
+    }
+
+    /// Whether a row is a header of this dataset: it has all that is required, and something of it.
+    #[must_use]
+    pub fn is_headed_by(&self, header: &[String]) -> bool {
+        self.missing_from(header).is_empty()
+            && header
+                .iter()
+                .any(|cell| self.field_for_header(cell).is_some())
     }
 
     /// Names of required fields that `header` lacks.

@@ -47,6 +47,8 @@ const CSV_BUFFER: usize = 64 << 10;
 const MAX_COLUMNS: usize = 4096;
 /// What a file may begin with, and a file that was put behind another one.
 const MARK: &[u8] = "\u{feff}".as_bytes();
+/// The end of a file in CP/M and DOS.
+const END_MARK: u8 = 0x1A;
 
 /// How to read a file.
 #[derive(Debug, Clone)]
@@ -59,6 +61,8 @@ pub struct ReaderOptions {
     pub encoding: Option<&'static encoding_rs::Encoding>,
     /// The charset of the response.
     pub charset: Option<String>,
+    /// Physical lines before the header that are left out.
+    pub skip_lines: u64,
     /// Longest record in bytes.
     pub max_record: usize,
     /// Whether a file of nothing, without a header, is one of no rows: somebody announced none.
@@ -79,6 +83,8 @@ pub struct RecordReader<S> {
     /// The last byte consumed was `\r`: a `\n` now belongs to the same line break.
     after_cr: bool,
     records: u64,
+    /// Of the last record.
+    last_line: u64,
     asides: Asides,
     ended_with_line_break: bool,
 }
@@ -94,7 +100,7 @@ where
     /// bytes stop coming.
     pub async fn open(body: S, options: ReaderOptions) -> Result<Self> {
         let decoder = Decoder::new(options.encoding, options.charset.as_deref());
-        let window = Window::new(body, decoder, options.max_record);
+        let window = Window::new(body, decoder, options.skip_lines, options.max_record);
         let delimiter = options.delimiter.unwrap_or(b',');
         let csv = AsyncReaderBuilder::new()
             .has_headers(false)
@@ -102,6 +108,7 @@ where
             .delimiter(delimiter)
             .buffer_capacity(CSV_BUFFER)
             .create_reader(window);
+        let first_line = options.skip_lines.saturating_add(1);
         let mut reader = Self {
             csv,
             record: ByteRecord::new(),
@@ -112,9 +119,10 @@ where
             },
             header_fault: None,
             delimiter,
-            line: 1,
+            line: first_line,
             after_cr: false,
             records: 0,
+            last_line: 0,
             asides: Asides::default(),
             ended_with_line_break: true,
         };
@@ -138,6 +146,12 @@ where
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// The physical line on which the last record read begins; 0: there was none.
+    #[must_use]
+    pub fn last_line(&self) -> u64 {
+        self.last_line
     }
 
     /// What was left out or overruled so far.
@@ -222,7 +236,10 @@ where
                 self.asides.passed_over += 1;
                 continue;
             }
-            let fault = fault.or_else(|| self.structure_fault());
+            let fault = fault
+                .or_else(|| end_mark(raw))
+                .or_else(|| self.structure_fault());
+            self.last_line = line;
             if let Some(fault) = fault {
                 // A line break inside an open quote ends no record.
                 self.ended_with_line_break &= fault.code != RejectionCode::InvalidQuoting
@@ -276,6 +293,17 @@ where
             hint: hint.map(str::to_owned),
         }
     }
+}
+
+/// A record of nothing but `U+001A`, whatever columns there are.
+fn end_mark(raw: &[u8]) -> Option<quoting::StructureFault> {
+    let is_mark = raw.first() == Some(&END_MARK) && raw.iter().all(|byte| *byte == END_MARK);
+    is_mark.then(|| quoting::StructureFault {
+        cell: None,
+        code: RejectionCode::FieldCount,
+        message: "nothing but U+001A, with which old programs end a file: ask for files without it"
+            .into(),
+    })
 }
 
 fn too_many_columns(origin: &str, columns: usize) -> Error {

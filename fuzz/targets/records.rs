@@ -45,6 +45,7 @@ pub(crate) fn check(input: &[u8]) -> bool {
         delimiter: Some(delimiter),
         encoding: [Some(UTF_8), None, Some(GB18030), Some(UTF_16LE)][usize::from(settings / 4 % 4)],
         charset: None,
+        skip_lines: 0,
         max_record: if is_limited { 64 } else { 1 << 20 },
         may_be_empty: false,
     };

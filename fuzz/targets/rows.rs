@@ -120,6 +120,7 @@ fn read(
         delimiter: Some(b','),
         encoding: Some(encoding_rs::UTF_8),
         charset: None,
+        skip_lines: 0,
         max_record: 1 << 20,
         may_be_empty: false,
     };

@@ -96,6 +96,9 @@ fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
             if let Some(encoding) = contract.csv.encoding {
                 say!("encoding      {}", encoding.name());
             }
+            if contract.csv.skip_lines > 0 {
+                say!("skip_lines    {}", contract.csv.skip_lines);
+            }
             if let Some(parent) = &contract.parent {
                 let inherited: Vec<&str> = parent
                     .inherit
@@ -244,6 +247,7 @@ fn as_json(contract: &Contract, source: &str) -> Value {
         "csv": {
             "delimiter": char::from(contract.csv.delimiter).to_string(),
             "encoding": contract.csv.encoding.map_or("auto", |encoding| encoding.name()),
+            "skip_lines": contract.csv.skip_lines,
         },
         "rest": contract.rest.as_str(),
         "parent": parent,

@@ -51,6 +51,8 @@ struct CsvDeclaration {
     delimiter: Option<Spanned<String>>,
     encoding: Option<Spanned<String>>,
     #[serde(default)]
+    skip_lines: u64,
+    #[serde(default)]
     ends_with_line_break: bool,
 }
 
@@ -270,6 +272,7 @@ fn csv_of(place: &Place<'_>, declared: &CsvDeclaration) -> Result<CsvFormat> {
     Ok(CsvFormat {
         delimiter,
         encoding,
+        skip_lines: declared.skip_lines,
         ends_with_line_break: declared.ends_with_line_break,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{Contract, FieldType, shown::Shown};
+use super::{Contract, CsvFormat, FieldType, shown::Shown};
 use crate::error::{Error, Result};
 
 /// The contracts compiled into the program.
@@ -190,7 +190,7 @@ impl Contracts {
         self.detect_split(origin, header, |_| header.to_vec())
     }
 
-    /// The same for a file, whose header each contract splits by its own delimiter: `split` does that, and
+    /// The same for a file, whose header each contract finds and splits in its own way: `split` does that, and
     /// `header` is what to show.
     ///
     /// # Errors
@@ -199,13 +199,13 @@ impl Contracts {
         &self,
         origin: &str,
         header: &[String],
-        split: impl Fn(u8) -> Vec<String>,
+        split: impl Fn(&CsvFormat) -> Vec<String>,
     ) -> Result<&Arc<Contract>> {
         let of_their_own = || self.iter().filter(|contract| contract.parent.is_none());
         let candidates: Vec<_> = of_their_own()
             .filter(|contract| contract.can_be_detected())
             .map(|contract| {
-                let header = split(contract.csv.delimiter);
+                let header = split(&contract.csv);
                 (contract, contract.missing_from(&header))
             })
             .collect();

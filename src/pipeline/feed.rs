@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     batch::{ArchivedFile, FileSource, InlineRows},
-    headed_file::HeadedFile,
+    headed_file::{HeadedFile, Reads},
     progress::Progress,
     tally::Tally,
 };
@@ -80,6 +80,8 @@ pub(super) struct FedFile {
     pub(super) encoding: &'static str,
     pub(super) header: String,
     pub(super) read: u64,
+    /// The line on which its last record begins.
+    pub(super) last_line: u64,
     pub(super) asides: Asides,
     /// Headers of its response whose checksums could not be read.
     pub(super) unread_checksums: Vec<&'static str>,
@@ -131,7 +133,7 @@ impl Feeding {
         let headed = match job.headed {
             Some(headed) => *headed,
             None => {
-                self.head(&job.source, Some(contract), job.expected_rows)
+                self.head(&job.source, Reads::As(contract), job.expected_rows)
                     .await?
             }
         };
@@ -148,8 +150,13 @@ impl Feeding {
         let layout = if reader.is_empty() {
             Arc::new(contract.layout_of_nothing())
         } else {
-            let layout = shared.layout(contract, &origin, reader.header());
-            layout.map_err(|error| reader.explained(error))?
+            match shared.layout(contract, &origin, reader.header()) {
+                Ok(layout) => layout,
+                Err(error) => {
+                    let fits = |header: &[String]| contract.is_headed_by(header);
+                    return Err(reader.explained(error, fits).await.into());
+                }
+            }
         };
         let scanned = Arc::new(ScanFile {
             file_id: job.file_id,
@@ -215,6 +222,7 @@ impl Feeding {
             encoding: reader.encoding(),
             header: redacted(&reader.header().raw).into_owned(),
             read: reader.records(),
+            last_line: reader.last_line(),
             asides: reader.asides(),
             unread_checksums,
             ends_with_line_break,
@@ -241,6 +249,7 @@ impl Feeding {
             delimiter: Some(contract.csv.delimiter),
             encoding: encoding_rs::Encoding::for_label(encoding.as_bytes()),
             charset: None,
+            skip_lines: contract.csv.skip_lines,
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
             may_be_empty: false,
         };
@@ -326,6 +335,7 @@ impl Feeding {
             encoding: "UTF-8",
             header: columns.join(","),
             read,
+            last_line: 0,
             asides,
             unread_checksums: Vec::new(),
             ends_with_line_break: true,

@@ -28,6 +28,15 @@ pub(super) struct HeadedFile {
     pub(super) reader: RecordReader<Tap>,
 }
 
+/// How a file is read as far as its header.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reads<'a> {
+    /// As its contract says.
+    As(&'a Contract),
+    /// Nobody knows its contract; the header is behind so many lines.
+    Behind(u64),
+}
+
 impl HeadedFile {
     pub(super) fn header(&self) -> &Header {
         self.reader.header()
@@ -38,9 +47,13 @@ impl HeadedFile {
         self.reader.header_fault()
     }
 
-    /// What is wrong with what the header says, with who has said in what encoding it is.
-    pub(super) fn explained(&self, error: Error) -> Error {
-        self.reader.explained(error)
+    /// What is wrong with what the header says, and why that may be; `fits` is asked of the lines behind it.
+    pub(super) async fn explained(
+        &mut self,
+        error: Error,
+        fits: impl Fn(&[String]) -> bool,
+    ) -> Error {
+        self.reader.explained(error, fits).await
     }
 
     pub(super) fn origin(&self) -> &str {
@@ -53,7 +66,7 @@ impl Feeding {
     pub(super) async fn head(
         &self,
         source: &FileSource,
-        contract: Option<&Contract>,
+        reads: Reads<'_>,
         expected_rows: Option<u64>,
     ) -> Result<HeadedFile> {
         let opened = match source {
@@ -103,12 +116,17 @@ impl Feeding {
             tally: tally.clone(),
             progress: Arc::clone(&self.progress),
         };
+        let (csv, skip_lines) = match reads {
+            Reads::As(contract) => (Some(&contract.csv), contract.csv.skip_lines),
+            Reads::Behind(lines) => (None, lines),
+        };
         let options = ReaderOptions {
             origin: origin.clone(),
-            delimiter: contract.map(|contract| contract.csv.delimiter),
-            encoding: contract.and_then(|contract| contract.csv.encoding),
+            delimiter: csv.map(|csv| csv.delimiter),
+            encoding: csv.and_then(|csv| csv.encoding),
             charset: content_type.as_deref().and_then(charset),
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
+            skip_lines,
             may_be_empty: expected_rows == Some(0),
         };
         let reader = RecordReader::open(tap, options).await?;

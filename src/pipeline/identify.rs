@@ -1,13 +1,22 @@
 //! What a batch is: its dataset, and its place in the history of its number.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{Batch, BatchContent, Pipeline, headed_file::HeadedFile, judge::Failure};
+use super::{
+    Batch, BatchContent, Pipeline,
+    batch::FileSource,
+    headed_file::{HeadedFile, Reads},
+    judge::Failure,
+};
 use crate::{
-    contract::Contract,
+    contract::{Contract, CsvFormat},
     error::{Error, FetchError, FetchKind, Result},
     history::{Refusal, Standing},
     load::Warehouse,
+    reader::Header,
 };
 
 /// A batch whose dataset is known, and where it stands.
@@ -195,27 +204,77 @@ impl Pipeline<'_> {
                 .map(|contract| Some((contract, None)))
                 .ok_or_else(|| Error::Internal("a batch without rows, files and dataset".into()));
         };
-        let told_contract = told.map(AsRef::as_ref);
-        let head = self.feeding.head(first, told_contract, batch.total);
-        let file = self.runtime.block_on(self.stop.unless(head))?;
         if let Some(contract) = told {
+            let head = self.feeding.head(first, Reads::As(contract), batch.total);
+            let file = self.runtime.block_on(self.stop.unless(head))?;
             return Ok(Some((Arc::clone(contract), Some(file))));
         }
-        let header = file.header();
-        if header.cells.is_empty() {
+        let further = self.headers_further_down(first, batch.total)?;
+        let head = self.feeding.head(first, Reads::Behind(0), batch.total);
+        let mut file = self.runtime.block_on(self.stop.unless(head))?;
+        if file.header().cells.is_empty() {
             return Ok(None);
         }
-        let split = |delimiter| header.split(delimiter);
+        let header = file.header();
+        let split = |csv: &CsvFormat| match csv.skip_lines {
+            0 => header.split(csv.delimiter),
+            lines => further
+                .get(&lines)
+                .map_or_else(Vec::new, |header| header.split(csv.delimiter)),
+        };
         let detected = self
             .contracts
             .detect_split(file.origin(), &header.cells, split);
-        let contract = detected
-            .map_err(|error| file.header_fault().unwrap_or_else(|| file.explained(error)))?;
-        // Another delimiter or encoding than the defaults, or quotes that speak for another: the header is read again
-        // as the contract says.
-        let is_read = contract.csv.delimiter == b',' && contract.csv.encoding.is_none();
+        let contract = match detected {
+            Ok(contract) => contract,
+            Err(error) => {
+                if let Some(fault) = file.header_fault() {
+                    return Err(fault);
+                }
+                let fits = |header: &[String]| {
+                    self.contracts
+                        .iter()
+                        .any(|contract| contract.can_be_detected() && contract.is_headed_by(header))
+                };
+                let explained = async { Ok::<_, Error>(file.explained(error, fits).await) };
+                return Err(self.runtime.block_on(self.stop.unless(explained))?);
+            }
+        };
+        // Another delimiter, encoding or beginning than the defaults, or quotes that speak for another: the header is
+        // read again as the contract says.
+        let csv = &contract.csv;
+        let is_read = csv.delimiter == b',' && csv.encoding.is_none() && csv.skip_lines == 0;
         let headed = (is_read && file.header_fault().is_none()).then_some(file);
         Ok(Some((Arc::clone(contract), headed)))
+    }
+
+    /// The headers that the file has for contracts whose files begin with something else, by how many lines that is.
+    fn headers_further_down(
+        &self,
+        source: &FileSource,
+        expected_rows: Option<u64>,
+    ) -> Result<BTreeMap<u64, Header>> {
+        let lines: BTreeSet<u64> = self
+            .contracts
+            .iter()
+            .filter(|contract| contract.can_be_detected() && contract.csv.skip_lines > 0)
+            .map(|contract| contract.csv.skip_lines)
+            .collect();
+        let mut headers = BTreeMap::new();
+        for lines in lines {
+            let head = self
+                .feeding
+                .head(source, Reads::Behind(lines), expected_rows);
+            match self.runtime.block_on(self.stop.unless(head)) {
+                Ok(file) => {
+                    headers.insert(lines, file.header().clone());
+                }
+                // There is no header there.
+                Err(Error::File { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(headers)
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) struct InsertedFile {
     pub(super) expected_rows: Option<u64>,
     /// What it had that is no row.
     pub(super) asides: Asides,
+    /// The line on which its last record begins.
+    pub(super) last_line: u64,
 }
 
 impl Inserted {
@@ -181,6 +183,7 @@ impl InsertedFile {
             }),
             expected_rows: file.expected_rows,
             asides: file.asides,
+            last_line: file.last_line,
             entry: FileEntry {
                 file_id: file.scanned.file_id,
                 dataset: part.contract.name.to_string(),

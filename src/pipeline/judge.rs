@@ -16,6 +16,7 @@ use crate::{
     ledger::{Control, Difference, FileEntry},
     load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
     reader::Asides,
+    rejection::Rejection,
 };
 
 /// How a batch was judged.
@@ -149,8 +150,9 @@ impl Judging<'_> {
             self.judged.rows_expected = Some(total);
             self.judged.controls.push(control(HOOK_TOTAL, total, read));
             if read != total {
+                let failure = self.wrong_total(total, read, footer(&own));
                 self.judged.parts.push(own);
-                return Ok(Verdict::NotLoaded(self.wrong_total(total, read)));
+                return Ok(Verdict::NotLoaded(failure));
             }
         }
         let (first_file, files) = (own.first_file, own.files.len() as i64);
@@ -216,8 +218,9 @@ impl Judging<'_> {
         }))
     }
 
-    fn wrong_total(&self, total: u64, read: u64) -> Failure {
-        let message = format!("{read} rows delivered where {total} were announced");
+    fn wrong_total(&self, total: u64, read: u64, footer: Option<String>) -> Failure {
+        let footer = footer.filter(|_| read > total).unwrap_or_default();
+        let message = format!("{read} rows delivered where {total} were announced{footer}");
         if self.batch.pages_incomplete && read < total {
             return Failure::waiting(format!("{message}; further pages are not announced yet"));
         }
@@ -411,6 +414,27 @@ fn equal_files(part: &Inserted, is_own: bool) -> Vec<String> {
     notes
 }
 
+/// Most lines of a footer.
+const FOOTER_LINES: u64 = 3;
+
+/// Where the last line of a file is no row: what a message says about it.
+fn footer(part: &Inserted) -> Option<String> {
+    part.files.iter().find_map(|file| {
+        let count = file.entry.rows_rejected;
+        let of_file = |of: &&Rejection| of.file_id == file.entry.file_id;
+        let lines = part.rejections.iter().filter(of_file);
+        let first = lines.clone().map(|of| of.line).min()?;
+        // The rejected lines are the last ones.
+        let is_end = file.entry.rows_loaded > 0 && count <= FOOTER_LINES && first + count > file.last_line;
+        let last = lines.clone().find(|of| is_end && of.line == file.last_line)?;
+        Some(format!(
+            "; the last line, {}, is no row ({} [{}]): if it is a footer, ask for files without one, or let max_rejected \
+             allow it where no number of rows is announced",
+            last.line, last.message, last.code
+        ))
+    })
+}
+
 fn too_many_rejected(part: &Inserted) -> Option<Failure> {
     let contract = &part.contract;
     let rejected = part.sum(|file| file.rows_rejected);
@@ -429,10 +453,11 @@ fn too_many_rejected(part: &Inserted) -> Option<Failure> {
         });
         Failure::failed(
             format!(
-                "{rejected} of {read} rows rejected where `{}` allows {} (max_rejected){}",
+                "{rejected} of {read} rows rejected where `{}` allows {} (max_rejected){}{}",
                 contract.name,
                 contract.max_rejected,
-                sample.unwrap_or_default()
+                sample.unwrap_or_default(),
+                footer(part).unwrap_or_default()
             ),
             Some("see `redledger rejections` for the rows"),
         )

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::{Located, MAX_COLUMNS, RecordReader, quoting, too_many_columns};
+use super::{Chunk, Located, MAX_COLUMNS, RecordMeta, RecordReader, quoting, too_many_columns};
 use crate::{
     error::{Error, FetchError, Result},
     rejection::raw_text,
@@ -22,16 +22,55 @@ impl Header {
     /// Its cells as another delimiter splits it, trimmed.
     #[must_use]
     pub fn split(&self, delimiter: u8) -> Vec<String> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .delimiter(delimiter)
-            .from_reader(self.raw.as_bytes());
-        let record = reader.records().next().and_then(Result::ok);
-        record
-            .unwrap_or_default()
-            .iter()
-            .map(|cell| cell.trim().to_owned())
-            .collect()
+        split(&self.raw, delimiter)
+    }
+
+    /// The delimiter of a line such as `sep=;`, which some spreadsheets want before the header.
+    fn named_delimiter(&self) -> Option<char> {
+        let name = self.raw.get(..4)?;
+        let rest = self.raw[4..].trim_end_matches(',');
+        let mut rest = rest.chars();
+        let delimiter = rest.next().unwrap_or(',');
+        (name.eq_ignore_ascii_case("sep=") && rest.next().is_none()).then_some(delimiter)
+    }
+}
+
+/// The cells of a row, trimmed.
+fn split(row: &str, delimiter: u8) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(row.as_bytes());
+    let record = reader.records().next().and_then(Result::ok);
+    record
+        .unwrap_or_default()
+        .iter()
+        .map(|cell| cell.trim().to_owned())
+        .collect()
+}
+
+/// An error of this header that says more, and what to do about that.
+fn saying_more(error: Error, more: &str, instead: Option<String>) -> Error {
+    match error {
+        Error::File {
+            origin,
+            message,
+            hint,
+        } => Error::File {
+            origin,
+            message: format!("{message}; {more}"),
+            hint: instead.or(hint),
+        },
+        Error::Announcement {
+            origin,
+            message,
+            hint,
+        } => Error::Announcement {
+            origin,
+            message: format!("{message}; {more}"),
+            hint: instead.or(hint),
+        },
+        error => error,
     }
 }
 
@@ -46,43 +85,76 @@ where
         Some(self.file_error(message, None))
     }
 
-    /// What is wrong with the header's names, with who named its encoding: they may be other names in another.
-    #[must_use]
-    pub fn explained(&self, error: Error) -> Error {
-        let declared = self.declared().filter(|_| !self.header.raw.is_ascii());
-        match (error, declared) {
-            (
-                Error::File {
-                    origin,
-                    message,
-                    hint,
-                },
-                Some(declared),
-            ) => Error::File {
-                origin,
-                message: format!("{message}; {declared}"),
-                hint,
-            },
-            (
-                Error::Announcement {
-                    origin,
-                    message,
-                    hint,
-                },
-                Some(declared),
-            ) => Error::Announcement {
-                origin,
-                message: format!("{message}; {declared}"),
-                hint,
-            },
-            (error, _) => error,
+    /// What is wrong with the header's names, and why that may be: the file begins with something else, or whoever
+    /// named its encoding was wrong. `fits` says whether a row is a header; the rows of a chunk are looked at.
+    pub async fn explained(&mut self, error: Error, fits: impl Fn(&[String]) -> bool) -> Error {
+        let skipped = self.options.skip_lines;
+        if let Some(delimiter) = self.header.named_delimiter() {
+            let line = skipped + 1;
+            let more = format!(
+                "line {line} is `sep={delimiter}`, which is for spreadsheets and no header"
+            );
+            let mut hint = format!("set [csv] skip_lines = {line} in the dataset's contract");
+            if self.options.delimiter != u8::try_from(delimiter).ok() {
+                hint.push_str(&format!(", and delimiter = {:?}", delimiter.to_string()));
+            }
+            return saying_more(error, &more, Some(hint));
         }
+        if let Some((line, delimiter)) = self.header_further_down(fits).await {
+            let more = format!(
+                "the header seems to be line {line}, behind {} that {} no part of the table",
+                if line == 2 {
+                    "a line".to_owned()
+                } else {
+                    format!("{} lines", line - 1)
+                },
+                if line == 2 { "is" } else { "are" },
+            );
+            let mut hint = format!(
+                "set [csv] skip_lines = {} in the dataset's contract",
+                line - 1
+            );
+            if delimiter != self.delimiter {
+                hint.push_str(&format!(
+                    ", and delimiter = {:?}",
+                    char::from(delimiter).to_string()
+                ));
+            }
+            return saying_more(error, &more, Some(hint));
+        }
+        match self.declared().filter(|_| !self.header.raw.is_ascii()) {
+            Some(declared) => saying_more(error, &declared.to_string(), None),
+            None => error,
+        }
+    }
+
+    /// The line and the delimiter of the first row that is a header.
+    async fn header_further_down(&mut self, fits: impl Fn(&[String]) -> bool) -> Option<(u64, u8)> {
+        let mut chunk = Chunk::default();
+        self.read_chunk(&mut chunk).await.ok()?;
+        let faulty = chunk.faulty.iter().map(|record| record.meta);
+        let mut rows: Vec<RecordMeta> = chunk.records.iter().copied().chain(faulty).collect();
+        rows.sort_unstable_by_key(|row| row.line);
+        rows.iter().find_map(|row| {
+            let text = raw_text(chunk.raw(row));
+            let mut delimiters = [self.delimiter, b',', b';', b'\t', b'|'].into_iter();
+            let delimiter = delimiters.find(|delimiter| fits(&split(&text, *delimiter)))?;
+            Some((row.line, delimiter))
+        })
     }
 
     pub(super) async fn read_header(&mut self) -> Result<()> {
         let Some(Located { start, end, .. }) = self.next_record().await? else {
             if self.options.may_be_empty {
                 return Ok(());
+            }
+            let (lines, missing) = (self.options.skip_lines, self.csv.get_ref().lines_missing());
+            if lines > 0 {
+                let there = lines - missing;
+                return Err(self.file_error(
+                    &format!("the file has no header behind its first {there} lines"),
+                    Some("see [csv] skip_lines in the dataset's contract"),
+                ));
             }
             return Err(self.file_error("the file is empty where a header row was expected", None));
         };

@@ -24,9 +24,15 @@ pub(super) struct Window<S> {
     body_ended: bool,
     /// What the text begins with is known not to be a byte order mark.
     past_marks: bool,
+    /// Lines before the header that are still to be left out.
+    lines_to_skip: u64,
+    /// The last byte left out was `\r`: a `\n` now belongs to the same line break.
+    after_cr: bool,
+    /// Bytes of the lines left out.
+    skipped: u64,
     /// Fed since `base`.
     text: Vec<u8>,
-    /// Offset of `text[0]` in the decoded stream, byte order marks left out.
+    /// Offset of `text[0]` in what is fed.
     base: u64,
     /// Offset at which the current record begins.
     record_start: u64,
@@ -56,13 +62,16 @@ pub(super) fn downcast(error: io::Error) -> ReadFault {
 }
 
 impl<S> Window<S> {
-    pub(super) fn new(body: S, decoder: Decoder, max_record: usize) -> Self {
+    pub(super) fn new(body: S, decoder: Decoder, skip_lines: u64, max_record: usize) -> Self {
         Self {
             body,
             decoder,
             ready: VecDeque::new(),
             body_ended: false,
             past_marks: false,
+            lines_to_skip: skip_lines,
+            after_cr: false,
+            skipped: 0,
             text: Vec::new(),
             base: 0,
             record_start: 0,
@@ -74,8 +83,14 @@ impl<S> Window<S> {
         &self.text
     }
 
+    /// Offset of the text's first byte in the decoded stream, byte order marks left out.
     pub(super) fn base(&self) -> u64 {
-        self.base
+        self.skipped + self.base
+    }
+
+    /// Lines that were to be left out and are not there.
+    pub(super) fn lines_missing(&self) -> u64 {
+        self.lines_to_skip
     }
 
     pub(super) fn encoding(&self) -> &'static str {
@@ -130,6 +145,43 @@ impl<S> Window<S> {
         true
     }
 
+    /// Takes the lines before the header off; returns whether it is known what follows them.
+    fn skip_lines(&mut self) -> bool {
+        while self.lines_to_skip > 0 || self.after_cr {
+            let Some(piece) = self.ready.front_mut() else {
+                return self.body_ended;
+            };
+            let taken = match piece.first() {
+                None => {
+                    self.ready.pop_front();
+                    continue;
+                }
+                Some(b'\n') if self.after_cr => {
+                    self.after_cr = false;
+                    1
+                }
+                Some(_) if self.lines_to_skip == 0 => {
+                    self.after_cr = false;
+                    0
+                }
+                Some(_) => match memchr::memchr2(b'\r', b'\n', piece) {
+                    None => {
+                        self.after_cr = false;
+                        piece.len()
+                    }
+                    Some(at) => {
+                        self.after_cr = piece[at] == b'\r';
+                        self.lines_to_skip -= 1;
+                        at + 1
+                    }
+                },
+            };
+            piece.advance(taken);
+            self.skipped += taken as u64;
+        }
+        true
+    }
+
     /// The next record begins at `position`: its length is limited from here.
     pub(super) fn mark_record(&mut self, position: u64) {
         self.record_start = position;
@@ -160,6 +212,7 @@ where
         }
         loop {
             if this.skip_marks()
+                && this.skip_lines()
                 && let Some(piece) = this.ready.front_mut()
             {
                 if piece.is_empty() {
@@ -201,14 +254,44 @@ mod tests {
 
     /// All that is fed of these pieces.
     fn fed(pieces: &[&'static [u8]]) -> Vec<u8> {
+        fed_after(0, pieces).0
+    }
+
+    /// The same behind some lines, and how many bytes these have.
+    fn fed_after(lines: u64, pieces: &[&'static [u8]]) -> (Vec<u8>, u64) {
         let body =
             futures_util::stream::iter(pieces.iter().map(|piece| Ok(Bytes::from_static(piece))));
-        let mut window = Window::new(body, Decoder::new(None, None), 1 << 20);
+        let mut window = Window::new(body, Decoder::new(None, None), lines, 1 << 20);
         let mut text = Vec::new();
         let read = window.read_to_end(&mut text).now_or_never();
         read.expect("pieces that are there").expect("no error");
         assert_eq!(window.text(), text);
-        text
+        (text, window.base())
+    }
+
+    #[test]
+    fn lines_are_left_out_however_they_end_and_are_cut() {
+        for (lines, text, rest) in [
+            (1, &b"sep=;\na;b\n"[..], &b"a;b\n"[..]),
+            (2, b"Report\r\n\r\na,b", b"a,b"),
+            (2, b"x\r\ra,b", b"a,b"),
+            (1, b"x\r\n\na", b"\na"),
+            (1, b"x\n\ra", b"\ra"),
+            (3, b"\xEF\xBB\xBFx\n\r\n\r\na", b"a"),
+            (1, b"no line break", b""),
+            (9, b"x\n", b""),
+        ] {
+            for step in [1, 2, 3, 100] {
+                let pieces: Vec<&[u8]> = text.chunks(step).collect();
+                let mark = if text.starts_with(b"\xEF") { 3 } else { 0 };
+                let skipped = (text.len() - rest.len() - mark) as u64;
+                assert_eq!(
+                    fed_after(lines, &pieces),
+                    (rest.to_vec(), skipped),
+                    "{text:?} in {step}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ async fn open(
         delimiter,
         encoding: None,
         charset: None,
+        skip_lines: 0,
         max_record,
         may_be_empty: false,
     };
