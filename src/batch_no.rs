@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::characters::{code_point, is_invisible};
+
 /// A batch number: `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}`.
 ///
 /// It names folders of the archive, so nothing else is let in: no slash, no quote, no leading dot.
@@ -25,6 +27,13 @@ impl BatchNo {
                 "`batchNo` has {} bytes where at most {} are allowed",
                 text.len(),
                 Self::MAX_LENGTH
+            ));
+        }
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| is_invisible(*c)) {
+            return Err(format!(
+                "`batchNo` has {}, which is not seen, at position {}: only letters, digits, `_`, `.` and `-` are allowed",
+                code_point(c),
+                text[..at].chars().count() + 1
             ));
         }
         let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
@@ -59,6 +68,18 @@ impl fmt::Display for BatchNo {
 #[cfg(test)]
 mod tests {
     use super::BatchNo;
+
+    #[test]
+    fn characters_that_are_not_seen_are_named() {
+        for (text, words) in [
+            ("B1\u{200b}", "U+200B, which is not seen, at position 3"),
+            ("\u{feff}B1", "U+FEFF, which is not seen, at position 1"),
+            ("批\u{a0}1", "U+00A0, which is not seen, at position 2"),
+        ] {
+            let message = BatchNo::new(text).expect_err("not a batch number");
+            assert!(message.contains(words), "{message}");
+        }
+    }
 
     #[test]
     fn only_harmless_numbers_are_taken() {

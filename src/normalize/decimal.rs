@@ -1,8 +1,10 @@
 //! Exact decimals.
 
+use std::borrow::Cow;
+
 use crate::rejection::{CellFault, RejectionCode};
 
-use super::{trimmed, without_leading_zeros};
+use super::{lookalike::lookalike, trimmed, without_leading_zeros};
 
 /// Most digits a DECIMAL holds.
 const MAX_PRECISION: u8 = 38;
@@ -205,23 +207,12 @@ fn in_units(value: i128, scale: u8) -> String {
 
 /// What keeps `number` from being one, in words that help to find who wrote it.
 #[cold]
-fn not_a_decimal(number: &[u8]) -> &'static str {
-    let has = |wanted: &[u8]| number.iter().any(|byte| wanted.contains(byte));
-    let numeric = |also: &[u8]| {
-        has(b"0123456789")
-            && number
-                .iter()
-                .all(|byte| byte.is_ascii_digit() || b"+-.".contains(byte) || also.contains(byte))
-    };
+fn not_a_decimal(number: &[u8]) -> Cow<'static, str> {
     if number.is_empty() {
-        "empty where a decimal number is expected"
-    } else if numeric(b"eE") && has(b"eE") {
-        "an exponent where a plain decimal number is expected: a spreadsheet may have rewritten it"
-    } else if numeric(b",'_ ") && has(b",'_ ") {
-        "a comma or another separator between digits where a plain decimal number is expected"
-    } else {
-        "not a plain decimal number: a sign, digits and a point"
+        return "empty where a decimal number is expected".into();
     }
+    lookalike(number)
+        .unwrap_or_else(|| "not a plain decimal number: a sign, digits and a point".into())
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Whole numbers.
 
+use std::borrow::Cow;
+
 use crate::rejection::{CellFault, RejectionCode};
 
-use super::{trimmed, without_leading_zeros};
+use super::{lookalike::lookalike, trimmed, without_leading_zeros};
 
 /// Most digits that always fit in 64 unsigned bits.
 const MAX_DIGITS: usize = 19;
@@ -92,7 +94,7 @@ pub fn integer(cell: &[u8], min: i64, max: i64) -> Result<i64, CellFault> {
         Digits::Other => {
             return Err(CellFault::new(
                 RejectionCode::InvalidInteger,
-                "not a whole number: a sign and digits, no point, exponent or separator",
+                not_an_integer(trimmed(cell)),
             ));
         }
     };
@@ -100,6 +102,13 @@ pub fn integer(cell: &[u8], min: i64, max: i64) -> Result<i64, CellFault> {
         Some(value) if (min..=max).contains(&value) => Ok(value),
         _ => Err(out_of_range(min, max)),
     }
+}
+
+#[cold]
+fn not_an_integer(number: &[u8]) -> Cow<'static, str> {
+    lookalike(number).unwrap_or_else(|| {
+        "not a whole number: a sign and digits, no point, exponent or separator".into()
+    })
 }
 
 #[cold]

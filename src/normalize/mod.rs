@@ -23,6 +23,7 @@
 mod code;
 mod decimal;
 mod integer;
+mod lookalike;
 mod text;
 mod timestamp;
 mod uuid;
