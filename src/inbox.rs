@@ -67,13 +67,25 @@ impl Inbox {
         }
     }
 
+    /// Makes its folder, which only this user reads. The data directory gets the mode that it gets from commands that
+    /// load: analysts go through it to the warehouse.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn create(&self) -> io::Result<()> {
+        if let Some(data_dir) = self.folder.parent() {
+            fs::create_dir_all(data_dir)?;
+        }
+        create_private(&self.folder)
+    }
+
     /// Stores an announcement durably, unless the same bytes are waiting or were loaded. Bytes that could
     /// not be loaded are news: the file they name may be there by now.
     ///
     /// # Errors
     /// The operating system's, a full disk for instance: then nothing is stored.
     pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
-        create_private(&self.folder)?;
+        self.create()?;
         self.check_format()
             .map_err(|error| io::Error::other(error.chain()))?;
         let hash = hash_of(body);

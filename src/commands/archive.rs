@@ -14,7 +14,7 @@ use super::{
 use crate::{
     archive::{Archive, Loaded, Removed, Retention},
     batch_no::BatchNo,
-    cli::{Keeping, Reading, ReadingFormat},
+    cli::{Format, Keeping, Reading},
     config::Config,
     error::{ExitStatus, Result},
     ledger,
@@ -97,7 +97,7 @@ fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
             finding.message.as_str().into(),
         ]);
     }
-    let text = reading.format == ReadingFormat::Table;
+    let text = reading.format == Format::Table;
     if !text || !table.is_empty() {
         table.print(reading.format)?;
     }

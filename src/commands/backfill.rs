@@ -13,14 +13,14 @@ use self::plan::{Origin, Plan, Planned};
 use super::{
     Context,
     ingest::dataset_of,
-    output::{self, Table, counted, say},
+    output::{Table, counted, say},
     selection::Selection,
     session::{Limits, LoadSession, Queue},
 };
 use crate::{
     archive::{Archive, Delivery},
     batch_no::BatchNo,
-    cli::{Backfill, DoingFormat, ReadingFormat},
+    cli::{Backfill, Format},
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::{self, Acceptance},
@@ -272,7 +272,7 @@ fn replayed(
     })
 }
 
-fn show(batches: &[Planned], format: DoingFormat) -> Result<()> {
+fn show(batches: &[Planned], format: Format) -> Result<()> {
     let mut table = Table::new(&["batch", "dataset", "revision", "would", "files", "bytes"]);
     for planned in batches {
         let (revision, would, files, bytes) = match &planned.origin {
@@ -319,9 +319,8 @@ fn show(batches: &[Planned], format: DoingFormat) -> Result<()> {
         ]);
     }
     match format {
-        DoingFormat::Json => table.print(ReadingFormat::Json)?,
-        DoingFormat::Text if table.is_empty() => say!("nothing to do"),
-        DoingFormat::Text => output::print_table(&table),
+        Format::Table if table.is_empty() => say!("nothing to do"),
+        format => table.print(format)?,
     }
     Ok(())
 }

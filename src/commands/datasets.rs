@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
-    output::{self, Table, say, shortened},
+    output::{self, Table, remark, say, shortened},
 };
 use crate::{
-    cli::{Datasets, ReadingFormat},
+    cli::{Datasets, Format},
     config::Config,
     contract::{Contract, ContractText, Contracts, FieldType, MaxRejected, TimeUnit},
     error::{Error, ExitStatus, Result},
@@ -32,12 +32,12 @@ pub(super) fn run(context: &Context, arguments: &Datasets) -> Result<ExitStatus>
         Datasets::List(reading) => list(context, reading.format)?,
         Datasets::Show { name, reading } => show(context, name, reading.format)?,
         Datasets::Check { files } => return check(&context.config, files),
-        Datasets::Infer { file, name } => infer::run(context, file, name.as_deref())?,
+        Datasets::Infer { files, name } => infer::run(context, files, name.as_deref())?,
     }
     Ok(ExitStatus::Success)
 }
 
-fn list(context: &Context, format: ReadingFormat) -> Result<()> {
+fn list(context: &Context, format: Format) -> Result<()> {
     let sources = sources(&context.config)?;
     let mut table = Table::new(&["name", "fields", "key", "max_rejected", "source", "comment"]);
     for contract in context.contracts.iter() {
@@ -70,16 +70,16 @@ fn keys(contract: &Contract) -> Vec<&str> {
         .collect()
 }
 
-fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
+fn show(context: &Context, name: &str, format: Format) -> Result<()> {
     let contract = context.contracts.require(name)?;
     let sources = sources(&context.config)?;
     let source = sources
         .get(name)
         .map_or_else(String::new, |source| source.place.clone());
     match format {
-        ReadingFormat::Json => output::print_json(&as_json(contract, &source)),
-        ReadingFormat::Csv => fields(contract).print(format),
-        ReadingFormat::Table => {
+        Format::Json => output::print_json(&as_json(contract, &source)),
+        Format::Csv => fields(contract).print(format),
+        Format::Table => {
             say!("{}  {}", contract.name, contract.comment);
             let key = keys(contract);
             let key = if key.is_empty() {
@@ -299,7 +299,7 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Result<ExitStatus> {
             output::counted(contract.fields.len() as u64, "field")
         );
         if contract.parent.is_none() && !contract.can_be_detected() {
-            eprintln!("note: {place}: {NOT_DETECTED}");
+            remark!("note: {place}: {NOT_DETECTED}");
         }
     }
     let worst = errors.iter().map(Error::exit_status).max();

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{
     Context,
-    output::{Table, counted, say, shortened, terminal_width, width},
+    output::{Table, counted, remark, say, shortened, terminal_width, width},
 };
 use crate::{
-    cli::{ReadingFormat, Rejections},
+    cli::{Format, Rejections},
     error::{Error, ExitStatus, Result},
     ledger::{self, RejectionFilter, RejectionRecord},
     rejection::RejectionCode,
@@ -57,7 +57,9 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     {
         context.contracts.require(dataset)?;
     }
-    let found = ledger::rejections(&connection, &filter, &children, arguments.limit)?;
+    // The engine counts to here.
+    let limit = arguments.limit.min(i64::MAX.unsigned_abs());
+    let found = ledger::rejections(&connection, &filter, &children, limit)?;
     finish(&found, format, arguments)?;
     let all: u64 = codes.iter().map(|(_, rows)| rows).sum();
     let shown = found.len() as u64;
@@ -67,9 +69,9 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     };
     let more = (shown < all)
         .then(|| format!("{shown} of {all} rejected rows shown; --limit {all} shows all of them"));
-    if format != ReadingFormat::Table {
+    if format != Format::Table {
         if let Some(more) = more {
-            eprintln!("{more}");
+            remark!("{more}");
         }
         return Ok(ExitStatus::Success);
     }
@@ -105,12 +107,8 @@ fn check_code(code: &str) -> Result<()> {
     })
 }
 
-fn finish(
-    found: &[RejectionRecord],
-    format: ReadingFormat,
-    arguments: &Rejections,
-) -> Result<ExitStatus> {
-    if format == ReadingFormat::Table {
+fn finish(found: &[RejectionRecord], format: Format, arguments: &Rejections) -> Result<ExitStatus> {
+    if format == Format::Table {
         if !found.is_empty() {
             short(found, arguments).print(format)?;
         }

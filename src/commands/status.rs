@@ -14,7 +14,7 @@ use super::{
     output::{Table, age, counted, iso, say, shortened},
 };
 use crate::{
-    cli::{ReadingFormat, Status},
+    cli::{Format, Status},
     error::{Error, ExitStatus, Result},
     inbox::Inbox,
     ledger::{self, BatchRecord, State},
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
             let mut late = cadence::late(context, connection.as_ref(), ledger::now())?;
             late.retain(|late| dataset.is_none_or(|dataset| late.dataset == dataset));
             all(context, connection.as_ref(), dataset, &late, format)?;
-            if dataset.is_none() && format == ReadingFormat::Table {
+            if dataset.is_none() && format == Format::Table {
                 say_inbox(&Inbox::new(&context.config.data_dir))?;
             }
             if arguments.strict && !late.is_empty() {
@@ -71,7 +71,7 @@ fn all(
     connection: Option<&Connection>,
     dataset: Option<&str>,
     late: &[Late],
-    format: ReadingFormat,
+    format: Format,
 ) -> Result<()> {
     let batches = match connection {
         Some(connection) => ledger::batches(connection, dataset)?,
@@ -85,7 +85,7 @@ fn all(
     if batches.is_empty() {
         super::say_nothing_loaded(context);
     }
-    if format != ReadingFormat::Table {
+    if format != Format::Table {
         let mut table = full(&batches);
         late.iter().for_each(|late| table.push(late_row(late)));
         return table.without(&["details"]).print(format);
@@ -258,15 +258,15 @@ fn one(
     connection: &Connection,
     batch_no: &str,
     dataset: Option<&str>,
-    format: ReadingFormat,
+    format: Format,
 ) -> Result<()> {
     let revisions = ledger::revisions(connection, batch_no, dataset)?;
     if revisions.is_empty() {
         return Err(unknown(batch_no, &ledger::batches(connection, dataset)?));
     }
     match format {
-        ReadingFormat::Csv => full(&revisions).without(&["details"]).print(format),
-        ReadingFormat::Json => {
+        Format::Csv => full(&revisions).without(&["details"]).print(format),
+        Format::Json => {
             let mut table = Table::new(&COLUMNS);
             for revision in &revisions {
                 table.push(full_row(
@@ -276,7 +276,7 @@ fn one(
             }
             table.print(format)
         }
-        ReadingFormat::Table => {
+        Format::Table => {
             for (index, batch) in revisions
                 .chunk_by(|a, b| a.entry.dataset == b.entry.dataset)
                 .enumerate()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{dataset_shown, explained, is_open};
 use crate::{
-    cli::ReadingFormat,
+    cli::Format,
     commands::{
         Context,
         output::{self, Table, age, counted, iso, say, shortened},
@@ -128,11 +128,11 @@ pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<(
             age(*written_at, now).into(),
         ]);
     }
-    history.print(ReadingFormat::Table)?;
+    history.print(Format::Table)?;
 
     if !details.files.is_empty() {
         say!("");
-        files_table(&details.files).print(ReadingFormat::Table)?;
+        files_table(&details.files).print(Format::Table)?;
         if details.files.len() > FILES_SHOWN {
             say!(
                 "… and {} more files; --format json has them all",
@@ -142,7 +142,7 @@ pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<(
     }
     if !details.controls.is_empty() {
         say!("");
-        controls_table(&details.controls).print(ReadingFormat::Table)?;
+        controls_table(&details.controls).print(Format::Table)?;
     }
     Ok(())
 }
