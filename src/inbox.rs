@@ -179,14 +179,23 @@ impl Inbox {
         Ok(paths)
     }
 
-    /// How many announcements were put aside as bad.
+    /// The announcements that were put aside as bad, in the order of arrival.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder can't be read.
-    pub fn put_aside(&self) -> Result<usize> {
+    pub fn put_aside(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder.join("bad");
-        let paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
-        Ok(paths.iter().filter(|path| is_announcement(path)).count())
+        let mut paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
+        paths.retain(|path| is_announcement(path));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The first line of the note beside an announcement that was put aside: why.
+    #[must_use]
+    pub fn note_of(bad: &Path) -> Option<String> {
+        let note = fs::read_to_string(bad.with_extension("txt")).ok()?;
+        note.lines().next().map(str::to_owned)
     }
 
     /// Moves an announcement out of the way, with a note beside it where there is something to say.

@@ -51,5 +51,6 @@ pub mod signature;
 pub mod source;
 pub mod source_url;
 pub mod stop;
+pub mod terminal;
 mod toml_file;
 mod warehouse_file;

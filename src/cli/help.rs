@@ -3,6 +3,7 @@
 use clap::CommandFactory as _;
 
 use super::Cli;
+use crate::terminal;
 
 pub(super) const PROGRAM: &str = "\
 Examples:
@@ -15,10 +16,11 @@ Examples:
 Variables:
   REDLEDGER_CONFIG             settings file, as --config
   REDLEDGER_DATA_DIR           where everything lives, as --data-dir
-  REDLEDGER_DOWNLOAD__ATTEMPTS and so on: any setting, `__` between section and key
+  REDLEDGER_SECTION__KEY       any setting, such as REDLEDGER_DOWNLOAD__ATTEMPTS
   REDLEDGER_HOOK_SECRET        what announcements are signed with (serve)
   REDLEDGER_PROVIDER_TOKEN     for the provider's interface
-  NO_COLOR, COLUMNS            no colours; places in a line where there is no terminal
+  NO_COLOR                     no colors
+  COLUMNS                      places in a line where there is no terminal
 
 Exit status:
   0  all is well, including nothing to do
@@ -26,25 +28,22 @@ Exit status:
   2  usage, settings or a fault (serve: 78 for settings)
   3  incomplete for a passing reason: run again";
 
+/// Longest line: a longer one is hard to read.
+const LINE: usize = 100;
+
 /// The last line of a command's help.
 const MORE: &str = "Options of every command, such as --data-dir, are in `redledger --help`.";
 
 /// The command line as the program reads it: options of every command are shown once, in the program's own help.
 #[must_use]
 pub fn command() -> clap::Command {
-    let program = Cli::command().max_term_width(100);
-    let mut global: Vec<clap::Arg> = program
+    let program =
+        Cli::command().term_width(terminal::width().map_or(LINE, |places| places.min(LINE)));
+    let global: Vec<clap::Arg> = program
         .get_arguments()
         .filter(|argument| argument.is_global_set())
         .map(|argument| argument.clone().hide(true))
         .collect();
-    global.push(
-        clap::Arg::new("version")
-            .short('V')
-            .long("version")
-            .action(clap::ArgAction::Version)
-            .hide(true),
-    );
     program.mut_subcommands(|command| with_hidden(command, &global))
 }
 
@@ -129,7 +128,7 @@ Examples:
 pub(super) const INFER: &str = "\
 Examples:
   redledger datasets infer rows.csv --name card > contracts/card.toml
-  redledger datasets infer <(zcat rows-*.csv.gz) --name card";
+  redledger datasets infer <(zcat rows.csv.gz) --name card";
 
 pub(super) const CHECK: &str = "\
 Exit status 2: something would fail later; the message says where.";

@@ -90,7 +90,7 @@ fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
     let archive = Archive::new(&context.config.data_dir);
     let verified = archive.verify(progress::each_file(&bar))?;
     bar.finish_and_clear();
-    let mut table = Table::new(&["path", "problem"]);
+    let mut table = Table::new(&["path", "problem"]).shortening(&[("problem", 24), ("path", 24)]);
     for finding in &verified.findings {
         table.push([
             finding.path.as_str().into(),

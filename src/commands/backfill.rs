@@ -273,7 +273,9 @@ fn replayed(
 }
 
 fn show(batches: &[Planned], format: Format) -> Result<()> {
-    let mut table = Table::new(&["batch", "dataset", "revision", "would", "files", "bytes"]);
+    let mut table = Table::new(&["batch", "dataset", "revision", "would", "files", "bytes"])
+        .shortening(&[("would", 20), ("dataset", 16)])
+        .dropping(&["bytes", "files", "revision", "dataset"]);
     for planned in batches {
         let (revision, would, files, bytes) = match &planned.origin {
             Origin::Archive {

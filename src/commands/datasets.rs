@@ -39,7 +39,9 @@ pub(super) fn run(context: &Context, arguments: &Datasets) -> Result<ExitStatus>
 
 fn list(context: &Context, format: Format) -> Result<()> {
     let sources = sources(&context.config)?;
-    let mut table = Table::new(&["name", "fields", "key", "max_rejected", "source", "comment"]);
+    let mut table = Table::new(&["name", "fields", "key", "max_rejected", "source", "comment"])
+        .shortening(&[("comment", 16), ("key", 16)])
+        .dropping(&["source", "fields", "max_rejected", "key"]);
     for contract in context.contracts.iter() {
         let source = sources.get(contract.name.as_str());
         let own = source.is_some_and(|source| !source.shipped);
@@ -80,7 +82,7 @@ fn show(context: &Context, name: &str, format: Format) -> Result<()> {
         Format::Json => output::print_json(&as_json(contract, &source)),
         Format::Csv => fields(contract).print(format),
         Format::Table => {
-            say!("{}  {}", contract.name, contract.comment);
+            output::say_wrapped(&format!("{}  {}", contract.name, contract.comment));
             let key = keys(contract);
             let key = if key.is_empty() {
                 "none".into()
@@ -102,20 +104,20 @@ fn show(context: &Context, name: &str, format: Format) -> Result<()> {
                     .iter()
                     .map(|inherit| inherit.column.as_str())
                     .collect();
-                say!(
+                output::say_wrapped(&format!(
                     "files         named by {}.{}, which gives {}",
                     parent.dataset,
                     parent.url_field,
                     inherited.join(", ")
-                );
+                ));
             }
             say!("other cells   in `{}`", contract.rest);
             for control in &contract.controls {
                 let enforced = if control.enforce { " (enforced)" } else { "" };
-                say!("control       {}{enforced}", control.rule);
+                output::say_wrapped(&format!("control       {}{enforced}", control.rule));
             }
             if contract.parent.is_none() && !contract.can_be_detected() {
-                say!("detection     {NOT_DETECTED}");
+                output::say_wrapped(&format!("detection     {NOT_DETECTED}"));
             }
             say!("");
             if contract.fields.is_empty() {
@@ -131,7 +133,14 @@ fn show(context: &Context, name: &str, format: Format) -> Result<()> {
 }
 
 fn fields(contract: &Contract) -> Table {
-    let mut table = Table::new(&["field", "column", "type", "required", "aliases", "comment"]);
+    let mut table = Table::new(&["field", "column", "type", "required", "aliases", "comment"])
+        .shortening(&[
+            ("comment", 16),
+            ("aliases", 10),
+            ("type", 14),
+            ("column", 14),
+        ])
+        .dropping(&["aliases", "column"]);
     for field in &contract.fields {
         table.push([
             field.name.as_ref().into(),

@@ -102,19 +102,19 @@ impl Report<'_> {
         }
         for outcome in self.outcomes {
             if let Some(message) = &outcome.message {
-                say!("{}: {message}", outcome.batch_no);
+                output::say_wrapped(&format!("{}: {message}", outcome.batch_no));
             }
             if let Some(hint) = &outcome.hint {
-                say!("  hint: {hint}");
+                output::say_wrapped(&format!("  hint: {hint}"));
             }
             if outcome.outcome == Ending::Loaded && outcome.rows_rejected > 0 {
-                say!(
+                output::say_wrapped(&format!(
                     "{}: {} rejected; see them with `redledger rejections {}{}`",
                     outcome.batch_no,
                     output::counted(outcome.rows_rejected, "row"),
                     outcome.batch_no,
                     self.given
-                );
+                ));
             }
         }
         for error in &self.errors {

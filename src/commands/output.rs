@@ -12,11 +12,12 @@ use std::{
 
 use serde_json::Value;
 
-use self::layout::{Layout, on_one_line};
-pub(super) use self::layout::{shortened, terminal_width, width};
+pub(super) use self::layout::shortened;
+use self::layout::{Layout, on_one_line, wrapped};
 use crate::{
     cli::Format,
     error::{Error, ExitStatus, Result},
+    terminal,
 };
 
 /// Why something that belongs to the result has not reached stdout.
@@ -181,9 +182,14 @@ pub(super) fn print_table(table: &Table) {
         &table.columns,
         &cells,
         &numeric.collect::<Vec<_>>(),
-        terminal_width(),
+        terminal::width(),
     );
     say!("{}", lines.join("\n"));
+}
+
+/// Prints a sentence about what is named in front of it; on a terminal it is broken between words.
+pub(super) fn say_wrapped(text: &str) {
+    say!("{}", wrapped(text, terminal::width()));
 }
 
 /// Prints one JSON document.

@@ -311,7 +311,9 @@ fn forget_old(folder: &Path, keep: std::time::Duration) {
 }
 
 fn show(waiting: &[Waiting], bad: &[Bad], unread: &[Bad], format: Format) -> Result<ExitStatus> {
-    let mut table = Table::new(&["batch", "dataset", "would", "from"]);
+    let mut table = Table::new(&["batch", "dataset", "would", "from"])
+        .shortening(&[("from", 16), ("would", 20), ("dataset", 16)])
+        .dropping(&["dataset"]);
     for batch in waiting {
         let source = &batch.batch;
         let (would, from) = match (&source.missing, &source.content) {

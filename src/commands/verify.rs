@@ -81,7 +81,9 @@ impl Watch for Shown<'_> {
 }
 
 fn findings_table(findings: &[Finding]) -> Table {
-    let mut table = Table::new(&["dataset", "batch_no", "revision", "what", "ledger", "found"]);
+    let mut table = Table::new(&["dataset", "batch_no", "revision", "what", "ledger", "found"])
+        .shortening(&[("what", 20), ("dataset", 16), ("ledger", 10), ("found", 10)])
+        .dropping(&["revision", "dataset"]);
     for finding in findings {
         table.push([
             finding.dataset.as_str().into(),

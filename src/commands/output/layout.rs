@@ -1,16 +1,11 @@
 //! Lines that fit: how a table gives way to a narrow terminal, and how text is shortened.
 
-use std::io::IsTerminal as _;
-
-use terminal_size::{Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Between two columns.
 const GAP: usize = 2;
 /// Fewest places of a column that nobody has said anything about.
 const FEWEST: usize = 6;
-/// Fewest of a line.
-const NARROWEST: usize = 20;
 
 /// What gives way where a line has no room for all columns.
 #[derive(Debug, Default)]
@@ -175,24 +170,36 @@ pub(in crate::commands) fn shortened(text: &str, most: usize) -> String {
     kept
 }
 
+/// `text` in lines that are no longer than `room`, broken between words; all but the first are indented a little more
+/// than it is. A word that is longer, such as a path, stays whole: it may be copied.
+pub(super) fn wrapped(text: &str, room: Option<usize>) -> String {
+    let Some(room) = room else {
+        return text.to_owned();
+    };
+    let words = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - words.len()].to_owned();
+    let indent = format!("{lines}  ");
+    let mut taken = 0;
+    for word in words.split(' ') {
+        if taken == 0 {
+            taken = lines.len();
+        } else if taken + 1 + width(word) > room {
+            lines.push('\n');
+            lines.push_str(&indent);
+            taken = indent.len();
+        } else {
+            lines.push(' ');
+            taken += 1;
+        }
+        lines.push_str(word);
+        taken += width(word);
+    }
+    lines
+}
+
 /// Places that `text` takes on a line: East Asian characters take two.
 pub(in crate::commands) fn width(text: &str) -> usize {
     text.width()
-}
-
-/// Places in a line of the terminal, else those that `COLUMNS` asks for; `None` when there is no limit.
-pub(in crate::commands) fn terminal_width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let columns = if stdout.is_terminal() {
-        terminal_size_of(stdout).map(|(Width(columns), _)| usize::from(columns))
-    } else {
-        None
-    };
-    let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
-    columns
-        .or_else(asked)
-        .filter(|columns| *columns > 0)
-        .map(|columns| columns.max(NARROWEST))
 }
 
 #[cfg(test)]
@@ -248,6 +255,20 @@ mod tests {
                 assert!(line.contains("rows") || line.contains("12345"), "{line}");
             }
         }
+    }
+
+    #[test]
+    fn long_text_is_broken_between_words() {
+        let text = "B1: 2 of 3 rows rejected; see a/very/long/path/to/a/file";
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(
+            wrapped(text, Some(20)),
+            "B1: 2 of 3 rows\n  rejected; see\n  a/very/long/path/to/a/file"
+        );
+        assert_eq!(
+            wrapped("  hint: run again", Some(12)),
+            "  hint: run\n    again"
+        );
     }
 
     #[test]
