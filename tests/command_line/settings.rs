@@ -86,6 +86,12 @@ fn config_check_looks_at_the_data_directory() {
         assert_eq!(ran.exit, Some(2), "{place}: {}", ran.stdout);
         assert!(ran.stderr.contains("data_dir"), "{}", ran.stderr);
     }
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = std::ffi::OsString::from_vec(vec![0xff]);
+    let ran = called(&workspace, &["config", "check", "--data-dir"], |command| {
+        command.arg(odd);
+    });
+    assert_eq!(ran.exit, Some(2), "DuckDB would not open it");
     let ran = workspace.run(&["config", "check", "--data-dir", "to/be/made"]);
     assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
 }

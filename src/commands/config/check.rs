@@ -54,6 +54,13 @@ fn wrong(place: &str, message: String) -> Error {
 
 /// It can be written, or made below a folder that can.
 fn check_data_dir(data_dir: &Path) -> Result<()> {
+    if data_dir.to_str().is_none() {
+        let message = format!(
+            "{} is not UTF-8, and DuckDB can't open it",
+            data_dir.display()
+        );
+        return Err(wrong("data_dir", message));
+    }
     let mut folder = match data_dir.is_absolute() {
         true => data_dir.to_path_buf(),
         false => Path::new(".").join(data_dir),
