@@ -184,7 +184,7 @@ pub struct ServeConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InboxConfig {
-    /// How long announcements that were loaded are kept under `inbox/done`; they hold signed URLs.
+    /// How long announcements are kept under `inbox/done` after they were loaded; they hold signed URLs.
     #[serde(with = "duration")]
     pub keep_done: Duration,
 }

@@ -18,7 +18,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, output::say};
@@ -27,7 +26,7 @@ use crate::{
     config::{ServeConfig, SignatureScheme},
     error::{Error, ExitStatus, Result},
     hook,
-    inbox::{Inbox, Stored},
+    inbox::{Envelope, Inbox, Stored},
     ledger,
     signature::{Signed, is_genuine, secret_bytes},
 };
@@ -221,7 +220,7 @@ async fn receive(
 ) -> Response {
     let counters = &receiver.counters;
     let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
-    let Ok(document) = serde_json::from_slice::<&RawValue>(&body) else {
+    let Ok(wrapping) = hook::wrapping("announcement", &body) else {
         count(&counters.malformed);
         return answer(
             StatusCode::BAD_REQUEST,
@@ -229,10 +228,9 @@ async fn receive(
         );
     };
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let resource = resource_of(document);
     let request = Signed {
         body: &body,
-        resource: resource.as_deref(),
+        resource: wrapping.resource.as_deref(),
         signature: text(&receiver.header),
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),
@@ -253,8 +251,17 @@ async fn receive(
     }
     let started = Instant::now();
     let storing = Arc::clone(&receiver);
-    let stored =
-        tokio::task::spawn_blocking(move || storing.inbox.store(&body, ledger::now())).await;
+    let stored = tokio::task::spawn_blocking(move || {
+        let envelope = Envelope {
+            id: wrapping.id.as_deref(),
+            resource: match storing.scheme {
+                SignatureScheme::ResourceHmacSha256 => wrapping.resource.as_deref(),
+                _ => None,
+            },
+        };
+        storing.inbox.store(&body, envelope, ledger::now())
+    })
+    .await;
     counters.store_micros.fetch_add(
         u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         Ordering::Relaxed,
@@ -289,22 +296,6 @@ async fn receive(
 
 fn answer(status: StatusCode, json: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], json).into_response()
-}
-
-/// The envelope's `resource`: decoded if it is a string, else as it is written.
-fn resource_of(document: &RawValue) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        resource: Option<&'a RawValue>,
-    }
-    let resource = serde_json::from_str::<Envelope<'_>>(document.get())
-        .ok()?
-        .resource?;
-    Some(
-        serde_json::from_str::<String>(resource.get())
-            .unwrap_or_else(|_| resource.get().to_owned()),
-    )
 }
 
 async fn metrics(State(receiver): State<Arc<Receiver>>) -> Response {

@@ -236,6 +236,20 @@ fn loaded_announcements_are_kept_privately_and_not_for_ever() {
 }
 
 #[test]
+fn an_announcement_that_has_waited_for_long_is_kept_as_long_as_any_other_from_when_it_was_done() {
+    let workspace = Workspace::new().set("INBOX__KEEP_DONE", "10days");
+    let paths = receive(&workspace, &[inline("LATE", 1)]);
+    let file = fs::File::options().append(true).open(&paths[0]);
+    let then = SystemTime::now() - std::time::Duration::from_secs(100 * 86_400);
+    file.and_then(|file| file.set_modified(then))
+        .expect("to set");
+    for _ in 0..2 {
+        assert_eq!(workspace.run(&RUN).exit, Some(0));
+        assert_eq!(names(&workspace, "inbox/done").len(), 1);
+    }
+}
+
+#[test]
 fn a_run_with_limits_says_what_it_leaves_and_that_it_is_incomplete() {
     let workspace = Workspace::new();
     receive(

@@ -225,7 +225,7 @@ async fn metrics_are_prometheus_text_and_count_what_happened() {
     let receiver = Receiver::start(&workspace);
     let sign = |body: &str| crate::support::receiver::hmac_base64("s", body);
     let resource = inline("B1", 1).to_string();
-    let body = format!("{{\"resource\": {resource}}}");
+    let body = format!("{{\"id\": 1, \"resource\": {resource}}}");
     for _ in 0..2 {
         receiver
             .post(body.clone(), &[("Signature", &sign(&resource))])
