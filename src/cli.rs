@@ -72,6 +72,9 @@ pub enum Command {
     /// Load what waits in the inbox: the scheduled job
     #[command(after_help = help::RUN)]
     Run(Run),
+    /// Close what is not to be loaded, until it is announced anew
+    #[command(after_help = help::DISMISS)]
+    Dismiss(Dismiss),
     /// Publish the warehouse before the last run again; twice: nothing has changed
     #[command(after_help = help::ROLLBACK)]
     Rollback(Rollback),
@@ -178,7 +181,7 @@ pub struct Run {
     /// Load at most so many batches
     #[arg(long, value_name = "N")]
     pub max_batches: Option<usize>,
-    /// Stop between batches after so long
+    /// Stop after so long; a batch that is cut off goes last in the next run
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub deadline: Option<Duration>,
     /// Say what would be done, and do nothing
@@ -187,6 +190,23 @@ pub struct Run {
     /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
     #[arg(long)]
     pub strict: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub doing: Doing,
+}
+
+/// `redledger dismiss`.
+#[derive(Debug, Args)]
+pub struct Dismiss {
+    /// Numbers of batches that have failed, expired or wait
+    #[arg(value_name = "BATCH", required = true)]
+    pub batches: Vec<String>,
+    /// The reason, for whoever looks at the ledger later
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Only of this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
     /// Options of commands that load.
     #[command(flatten)]
     pub doing: Doing,

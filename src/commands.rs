@@ -7,11 +7,13 @@ mod config;
 mod contents;
 mod datasets;
 mod demo;
+mod dismiss;
 mod ingest;
 mod load_report;
 mod manual;
 mod output;
 mod progress;
+mod put_aside;
 mod rejections;
 mod rollback;
 mod run;
@@ -77,6 +79,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { subcommand } => manual::man(&subcommand),
+        Command::Dismiss(arguments) => dismiss::run(&context, &arguments),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Backfill(arguments) => backfill::run(&context, &arguments),
         Command::Archive(arguments) => archive::run(&context, &arguments),

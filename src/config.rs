@@ -108,6 +108,9 @@ pub struct DownloadConfig {
     /// For one file, all attempts together.
     #[serde(with = "duration")]
     pub deadline: Duration,
+    /// How long after it was announced a file that is not there is tried again, by each run.
+    #[serde(with = "duration")]
+    pub retry_gone_for: Duration,
     /// For one connection to be made.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
@@ -280,6 +283,7 @@ impl Default for DownloadConfig {
             max_backoff: Duration::from_secs(30),
             max_retry_after: Duration::from_secs(120),
             deadline: Duration::from_secs(15 * 60),
+            retry_gone_for: Duration::from_secs(6 * 3600),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             min_speed: Rate(1_000),

@@ -68,6 +68,8 @@ pub enum FailedState {
     Waiting,
     /// Only a new announcement helps.
     Expired,
+    /// The settings are against it: each run tries it again, and a person is told once.
+    Held,
 }
 
 /// The operator's view of one [`FetchKind`]: the policy table's row.
@@ -114,7 +116,7 @@ impl FetchKind {
             ),
             Self::Refused => row(
                 false,
-                FailedState::Failed,
+                FailedState::Held,
                 ExitStatus::Fault,
                 "if the address is right, allow it under [download] in the configuration",
             ),
@@ -265,6 +267,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The time that a command was given is over.
+    #[error("cut off by --deadline: its turn came too late, or it takes too long")]
+    Late,
     /// A signal asked the process to end before its work was done.
     #[error("stopped by {by}")]
     Stopped {
@@ -409,7 +414,17 @@ impl Error {
             Self::File { hint, .. } => batch(ExitStatus::Attention, hint.as_deref()),
             Self::Usage { hint, .. }
             | Self::Settings { hint, .. }
-            | Self::Announcement { hint, .. } => batch(ExitStatus::Fault, hint.as_deref()),
+            | Self::Announcement { hint, .. } => Policy {
+                state: FailedState::Held,
+                ..batch(ExitStatus::Fault, hint.as_deref())
+            },
+            Self::Late => Policy {
+                state: FailedState::Waiting,
+                ..batch(
+                    ExitStatus::Incomplete,
+                    Some("the next run tries it after the others"),
+                )
+            },
             // A broken invariant of one batch says nothing about the next.
             Self::Internal(_) => batch(ExitStatus::Fault, Some(REPORT)),
             Self::Database { source, .. } => match EngineFault::of(source) {

@@ -200,11 +200,25 @@ impl Inbox {
         Ok(paths)
     }
 
-    /// The first line of the note beside an announcement that was put aside: why.
+    /// The note beside an announcement that was put aside: why.
     #[must_use]
     pub fn note_of(bad: &Path) -> Option<String> {
-        let note = fs::read_to_string(bad.with_extension("txt")).ok()?;
-        note.lines().next().map(str::to_owned)
+        fs::read_to_string(bad.with_extension("txt")).ok()
+    }
+
+    /// Moves an announcement that was put aside to those that are done, without its note.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be moved.
+    pub fn close(&self, bad: &Path) -> Result<()> {
+        self.settle(bad, Fate::Done, None)?;
+        let note = bad.with_extension("txt");
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &note)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Moves an announcement out of the way, with a note beside it where there is something to say.

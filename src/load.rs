@@ -122,6 +122,12 @@ impl Warehouse {
         Ok(&self.entries)
     }
 
+    /// Whether an earlier attempt at a batch that was expected has not come to its end.
+    #[must_use]
+    pub fn is_waiting(&self, batch_no: &str) -> bool {
+        self.entries.is_waiting(batch_no)
+    }
+
     /// The ledger may say something else of a batch now.
     pub fn forget_batch(&mut self, batch_no: &str) {
         self.entries.forget(batch_no);

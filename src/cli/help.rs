@@ -71,6 +71,10 @@ Examples:
   redledger run --dry-run                   what it would do
   redledger run --strict --deadline 50m --format json";
 
+pub(super) const DISMISS: &str = "\
+Examples:
+  redledger dismiss BATCH_20260330163600 --why 'a test of the platform, see ticket 4711'";
+
 pub(super) const ROLLBACK: &str = "\
 Examples:
   redledger rollback --dry-run              what would be published";

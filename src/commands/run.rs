@@ -11,6 +11,7 @@ use super::{
     Context,
     ingest::dataset_of,
     output::{self, Table, say},
+    put_aside,
     session::{Limits, LoadSession, Queue},
 };
 use crate::{
@@ -91,7 +92,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         return show(&waiting, &bad, &unread, arguments.doing.format);
     }
     for (path, note) in &bad {
-        put_aside(&inbox, path, note)?;
+        put_it_aside(&inbox, path, note)?;
     }
     let limits = Limits {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
@@ -106,12 +107,17 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     for (path, note) in ended {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),
-            Some(note) => put_aside(&inbox, &path, &note),
+            Some(note) => put_it_aside(&inbox, &path, &note),
         };
         // The warehouse is published: say so, and that the next run meets these again.
         if let Err(error) = settled {
             session.note_error(error);
         }
+    }
+    if session.is_published()
+        && let Err(error) = put_aside::clear(&inbox, &session.closed())
+    {
+        session.note_error(error);
     }
     forget_old(
         &context.config.data_dir.join("inbox/done"),
@@ -142,7 +148,7 @@ fn check_place(config: &Config) -> Result<()> {
     })
 }
 
-fn put_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
+fn put_it_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
     inbox.settle(path, Fate::Bad, Some(note))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tracing::warn!(announcement = %name, "put aside in inbox/bad, with a note");
@@ -252,7 +258,8 @@ fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
     let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
     for batch in waiting {
-        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| has_ended(outcome)) else {
+        // What waits, and what this machine or its settings are against, stays in the inbox.
+        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| outcome.is_over) else {
             needed.extend(&batch.files);
             continue;
         };
@@ -265,16 +272,6 @@ fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
     }
     ended.retain(|path, _| !needed.contains(path));
     ended
-}
-
-/// Loaded, or failed in a way that no further try mends: the data is wrong, or the link is dead. What
-/// waits, and what this machine or its configuration is against, stays in the inbox.
-fn has_ended(outcome: &Outcome) -> bool {
-    match outcome.outcome {
-        Ending::Loaded | Ending::Unchanged | Ending::Expired => true,
-        Ending::Failed => outcome.exit == ExitStatus::Attention,
-        Ending::Waiting => false,
-    }
 }
 
 /// Why a batch that has ended is not loaded.

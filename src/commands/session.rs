@@ -1,6 +1,7 @@
 //! What every command that loads does: lock, copy, load batch after batch, publish once, report.
 
 use std::{
+    collections::{HashSet, VecDeque},
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,13 +17,14 @@ use super::{
     progress::ProgressDisplay,
 };
 use crate::{
-    archive::{Archive, Removed},
+    archive::{Archive, DismissedBatch, Removed},
     batch_no::BatchNo,
     cli::{Doing, Format},
     error::{Error, ExitStatus, Result},
+    history,
     hook::Announcement,
     inbox::Inbox,
-    ledger::{self, RunEntry},
+    ledger::{self, RunEntry, State},
     load::Warehouse,
     pipeline::{Batch, Ending, Outcome, Pipeline, Progress},
     provider::Provider,
@@ -52,8 +54,6 @@ pub(super) struct LoadSession<'a> {
     errors: Vec<Error>,
     /// Batches that a limit or a signal has kept from being loaded.
     left: Vec<String>,
-    /// Batches of the queue whose turn has come.
-    tried: usize,
     stop: Stop,
     /// The signal's error, once it has ended something.
     stopped: Option<Error>,
@@ -106,7 +106,7 @@ impl Queue for &[Batch] {
 pub(super) struct Limits {
     /// Batches to try.
     pub(super) batches: usize,
-    /// No batch is begun after this.
+    /// No batch is begun after this, and the one under way is cut off.
     pub(super) until: Option<Instant>,
 }
 
@@ -156,7 +156,6 @@ impl<'a> LoadSession<'a> {
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: Vec::new(),
-            tried: 0,
             stop,
             stopped: None,
             fault: None,
@@ -269,18 +268,65 @@ impl<'a> LoadSession<'a> {
         if names.is_empty() {
             return;
         }
-        match self.load_locked(batches, names.len(), limits) {
+        let mut turns = (0..names.len()).collect();
+        let loaded = self.load_locked(batches, &mut turns, limits);
+        self.note_end(loaded);
+        self.left
+            .extend(turns.into_iter().map(|index| names[index].clone()));
+    }
+
+    fn note_end(&mut self, loaded: Result<()>) {
+        match loaded {
             Err(error @ Error::Stopped { .. }) => self.note_error(error),
             Err(error) => self.fault = Some(error),
             Ok(()) => {}
         }
-        self.left.extend(names.into_iter().skip(self.tried));
     }
 
+    /// Writes down what a person has dismissed, and publishes it.
+    pub(super) fn dismiss(&mut self, dismissed: &[DismissedBatch], outcomes: Vec<Outcome>) {
+        let archive = Archive::new(&self.context.config.data_dir);
+        let published = archive.dismiss(dismissed).and_then(|()| {
+            self.outcomes = outcomes;
+            let none: &[Batch] = &[];
+            self.load_locked(&mut &*none, &mut VecDeque::new(), Limits::default())
+        });
+        self.note_end(published);
+    }
+
+    /// Tells the warehouse what people have dismissed: one that a rollback has put back knows nothing of it.
+    fn carry_out_dismissals(&self, warehouse: &mut Warehouse) -> Result<bool> {
+        let dismissed = Archive::new(&self.context.config.data_dir).dismissed()?;
+        if dismissed.is_empty() {
+            return Ok(false);
+        }
+        let numbers: Vec<&str> = dismissed.iter().map(|of| of.batch_no.as_str()).collect();
+        let mut attempts = ledger::open_attempts(warehouse.connection(), &numbers)?;
+        history::mark_dismissed(&mut attempts, &dismissed);
+        attempts.retain(|of| of.entry.state == State::Dismissed);
+        if attempts.is_empty() {
+            return Ok(false);
+        }
+        let transaction = warehouse.begin()?;
+        ledger::dismiss(transaction.connection(), &attempts, &self.run_id)?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// The numbers of batches of which nothing is left to do.
+    pub(super) fn closed(&self) -> HashSet<String> {
+        let closed = self
+            .outcomes
+            .iter()
+            .filter(|of| matches!(of.outcome, Ending::Loaded | Ending::Unchanged));
+        closed.map(|of| of.batch_no.clone()).collect()
+    }
+
+    /// Loads the batches in `turns`, of which those that had no turn are left.
     fn load_locked(
         &mut self,
         batches: &mut impl Queue,
-        count: usize,
+        turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<()> {
         self.lock()?;
@@ -292,7 +338,7 @@ impl<'a> LoadSession<'a> {
         let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
-        let loaded = self.load_into(&staging, batches, count, limits);
+        let loaded = self.load_into(&staging, batches, turns, limits);
         drop(display);
         match loaded {
             Ok(true) => {
@@ -331,7 +377,7 @@ impl<'a> LoadSession<'a> {
         &mut self,
         staging: &Staging,
         batches: &mut impl Queue,
-        count: usize,
+        turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<bool> {
         let open = if staging.is_private() {
@@ -341,15 +387,21 @@ impl<'a> LoadSession<'a> {
         };
         let mut warehouse = open(staging.path(), &self.context.config.load)
             .map_err(|error| staging.told_of_live(error))?;
-        warehouse.expect_batches(&batches.names())?;
-        self.progress.expect_batches(count as u64);
-        for index in 0..count {
+        let is_told = self.carry_out_dismissals(&mut warehouse)?;
+        let names = batches.names();
+        warehouse.expect_batches(&names)?;
+        self.progress.expect_batches(turns.len() as u64);
+        if let Some(until) = limits.until {
+            // What an earlier run was cut off at would keep the others from their turn night after night.
+            turns
+                .make_contiguous()
+                .sort_by_key(|index| warehouse.is_waiting(&names[*index]));
+            self.stop.request_at(until, self.runtime.handle());
+        }
+        while let Some(index) = turns.front().copied() {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
-            // What waits does not count, or it would keep those behind it waiting night after night.
-            let tried = self
-                .outcomes
-                .iter()
-                .filter(|outcome| outcome.outcome != Ending::Waiting);
+            // What stays in the inbox does not count, or it would keep those behind it waiting night after night.
+            let tried = self.outcomes.iter().filter(|outcome| outcome.is_over);
             if late || tried.count() >= limits.batches {
                 break;
             }
@@ -366,11 +418,11 @@ impl<'a> LoadSession<'a> {
                 Err(error) if error.concerns_one_batch() => self.note_error(error),
                 Err(error) => return Err(error),
             }
-            self.tried = index + 1;
+            turns.pop_front();
             self.progress.batch_done();
         }
-        let left = count - self.tried;
-        if !self.outcomes.iter().any(|outcome| outcome.written) {
+        let left = turns.len();
+        if !is_told && !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
         self.late = self.look_for_late(Some(warehouse.connection()))?;
@@ -473,7 +525,7 @@ impl<'a> LoadSession<'a> {
             super::report_error(fault);
         }
         let exit = self.exit_status();
-        if self.is_stopped() {
+        if self.stop.is_requested() {
             // A name that is being looked up, for one, can't be waited for.
             self.runtime.shutdown_timeout(LAST_WAIT);
         }

@@ -80,11 +80,12 @@ fn say_bad(inbox: &Inbox) -> Result<()> {
     );
     // The newest tell more than those that nobody has looked at for a year.
     for path in bad.iter().rev().take(BAD_SHOWN) {
-        let why = Inbox::note_of(path).unwrap_or_else(|| "there is no note".into());
+        let note = Inbox::note_of(path).unwrap_or_default();
+        let why = note.lines().next().unwrap_or("there is no note");
         let line = format!(
             "{}: {}",
             shortened(&name_of(path), 60),
-            shortened(&why, 300)
+            shortened(why, 300)
         );
         output::say_wrapped(&line);
     }
