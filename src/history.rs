@@ -299,9 +299,9 @@ pub fn mark_dismissed(records: &mut [BatchRecord], dismissed: &[DismissedBatch])
     for record in records.iter_mut().filter(|of| is_open(of.entry.state)) {
         let (entry, written_at) = (&mut record.entry, record.written_at);
         let accepted_at = entry.accepted_at.unwrap_or(written_at);
-        let found = dismissed
-            .iter()
-            .find(|of| of.is_of(&entry.dataset, &entry.batch_no) && accepted_at <= of.accepted_at_us);
+        let found = dismissed.iter().find(|of| {
+            of.is_of(&entry.dataset, &entry.batch_no) && accepted_at <= of.accepted_at_us
+        });
         if let Some(found) = found {
             entry.message = Some(dismissal(found, entry.state, entry.message.as_deref()));
             entry.state = State::Dismissed;

@@ -44,7 +44,11 @@ impl DismissedBatch {
     #[must_use]
     pub fn in_words(&self) -> String {
         let at = jiff::Timestamp::from_microsecond(self.dismissed_at_us).unwrap_or_default();
-        format!("dismissed at {}: {}", at.strftime("%Y-%m-%d %H:%M UTC"), self.why)
+        format!(
+            "dismissed at {}: {}",
+            at.strftime("%Y-%m-%d %H:%M UTC"),
+            self.why
+        )
     }
 }
 

@@ -57,9 +57,7 @@ impl<T: Serialize + DeserializeOwned + Ord> Document<T> {
         match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(Error::io("read", &path)(error)),
-            Ok(bytes) => self
-                .understood(&bytes)
-                .map_err(|why| unusable(&path, &why)),
+            Ok(bytes) => self.understood(&bytes).map_err(|why| unusable(&path, &why)),
         }
     }
 

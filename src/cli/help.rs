@@ -69,7 +69,9 @@ Examples:
 pub(super) const RUN: &str = "\
 Examples:
   redledger run --dry-run                   what it would do
-  redledger run --strict --deadline 50m --format json";
+  redledger run --strict --deadline 50m --format json
+
+Exit status 1: a person is needed, and is told once; 3: run again.";
 
 pub(super) const DISMISS: &str = "\
 Examples:

@@ -19,7 +19,8 @@ pub(super) fn clear(inbox: &Inbox, closed: &HashSet<String>) -> Result<()> {
         let Ok(announced) = hook::parse("announcement", &bytes) else {
             continue;
         };
-        if announced.iter().all(|of| closed.contains(of.batch_no.as_str())) {
+        let is_closed = |of: &hook::Announcement| closed.contains(of.hook.batch_no.as_str());
+        if announced.iter().all(is_closed) {
             inbox.close(&path)?;
         }
     }

@@ -13,8 +13,10 @@ use super::{
     output::{self, Table, age, iso, say, shortened},
 };
 use crate::{
+    archive::Archive,
     cli::{Format, Status},
     error::{Error, ExitStatus, Result},
+    history,
     inbox::Inbox,
     ledger::{self, BatchRecord, State},
     toml_file,
@@ -76,9 +78,14 @@ fn all(
         Some(connection) => ledger::batches(connection, dataset)?,
         None => Vec::new(),
     };
+    let known = batches.len();
+    if let Some(connection) = connection {
+        leave_out_dismissed(context, connection, &mut batches)?;
+    }
+    let dismissed = known - batches.len();
     newest_first(&mut batches);
     if let Some(dataset) = dataset
-        && batches.is_empty()
+        && known == 0
     {
         context.contracts.require(dataset)?;
     }
@@ -90,8 +97,10 @@ fn all(
         late.iter().for_each(|late| table.push(late_row(late)));
         return table.without(&["details"]).print(format);
     }
+    let dismissed = (dismissed > 0).then(|| format!("{dismissed} dismissed, not listed"));
     if batches.is_empty() {
         late.iter().for_each(|late| say!("{}", late.in_words()));
+        dismissed.iter().for_each(|said| say!("{said}"));
         return Ok(());
     }
     let now = ledger::now();
@@ -125,7 +134,33 @@ fn all(
         }
     }
     late.iter().for_each(|late| say!("{}", late.in_words()));
-    say!("{}", summary(&batches));
+    let dismissed = dismissed.map_or_else(String::new, |said| format!("; {said}"));
+    say!("{}{dismissed}", summary(&batches));
+    Ok(())
+}
+
+/// Of what a person has dismissed, what is loaded all the same is listed.
+fn leave_out_dismissed(
+    context: &Context,
+    connection: &Connection,
+    batches: &mut Vec<BatchRecord>,
+) -> Result<()> {
+    let dismissed = Archive::new(&context.config.data_dir).dismissed()?;
+    history::mark_dismissed(batches, &dismissed);
+    let mut loaded = Vec::new();
+    for batch in batches.iter() {
+        if batch.entry.state == State::Dismissed && batch.loaded_revision.is_some() {
+            let (number, dataset) = (&batch.entry.batch_no, &batch.entry.dataset);
+            let revisions = ledger::revisions(connection, number, Some(dataset))?;
+            loaded.extend(
+                revisions
+                    .into_iter()
+                    .find(|of| of.entry.state == State::Loaded),
+            );
+        }
+    }
+    batches.retain(|of| of.entry.state != State::Dismissed);
+    batches.append(&mut loaded);
     Ok(())
 }
 
@@ -164,6 +199,9 @@ fn what_to_do(context: &Context, batch: &BatchRecord) -> Option<String> {
     let (number, given) = (&batch.entry.batch_no, &context.given);
     let dismiss = format!("`redledger dismiss {number} --why TEXT{given}` if it is not wanted");
     Some(match batch.entry.state {
+        State::Failed if batch.entry.dataset == ledger::UNKNOWN_DATASET => format!(
+            "mend what is named; while its announcement is in the inbox each `redledger run{given}` tries it again; {dismiss}"
+        ),
         State::Failed if batch.entry.rows_rejected > 0 => format!(
             "see `redledger rejections {number}{given}`; load what is mended when it is announced again, or with \
              `redledger ingest`; {dismiss}"
@@ -172,7 +210,7 @@ fn what_to_do(context: &Context, batch: &BatchRecord) -> Option<String> {
             "mend what is named, then have it announced again or use `redledger ingest`; {dismiss}"
         ),
         State::Expired => format!(
-            "have it announced again, or `redledger backfill {number} --refetch{given}`; {dismiss}"
+            "nothing while it is young, for `redledger run{given}` tries it again; else have it announced again, or `redledger backfill {number} --refetch{given}`; {dismiss}"
         ),
         State::Waiting => format!("nothing: the next `redledger run{given}` tries it again"),
         _ => return None,
@@ -190,7 +228,7 @@ fn dataset_shown(dataset: &str) -> &str {
 
 /// Whether somebody or a later run has something to do about it.
 fn is_open(batch: &BatchRecord) -> bool {
-    !matches!(batch.entry.state, State::Loaded | State::Superseded)
+    history::is_open(batch.entry.state)
 }
 
 /// The message of a batch that is not loaded, and what of it is in the table all the same.
@@ -295,7 +333,9 @@ fn one(
     dataset: Option<&str>,
     format: Format,
 ) -> Result<()> {
-    let revisions = ledger::revisions(connection, batch_no, dataset)?;
+    let mut revisions = ledger::revisions(connection, batch_no, dataset)?;
+    let dismissed = Archive::new(&context.config.data_dir).dismissed()?;
+    history::mark_dismissed(&mut revisions, &dismissed);
     if revisions.is_empty() {
         return Err(unknown(batch_no, &ledger::batches(connection, dataset)?));
     }

@@ -10,9 +10,7 @@ use duckdb::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{
-    BatchEntry, Control, Difference, FileEntry, State, check, quoted, tables::kind_of,
-};
+use super::{BatchEntry, Control, Difference, FileEntry, State, check, quoted, tables::kind_of};
 use crate::{
     error::{Error, Result},
     warehouse_file::{self, check_magic, keep_writers_out, refused},

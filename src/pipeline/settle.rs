@@ -284,8 +284,7 @@ impl Pipeline<'_> {
         standing: &Standing,
         refusal: &Refusal,
     ) -> Outcome {
-        let is_surprising =
-            batch.replay.is_none() && (batch.by_hand || !refusal.is_in_order());
+        let is_surprising = batch.replay.is_none() && (batch.by_hand || !refusal.is_in_order());
         let record = Record::of(batch, dataset, &self.run_id, 0, None, None);
         Outcome {
             revision: standing.loaded().map(|loaded| loaded.revision),

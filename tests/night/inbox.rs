@@ -171,7 +171,7 @@ async fn an_announcement_whose_file_was_gone_may_come_again_word_for_word() {
         (ran.exit, outcomes(&ran)),
         (Some(3), vec!["B1 expired".into()])
     );
-    assert_eq!(names(&workspace, "inbox"), Vec::<String>::new());
+    assert_eq!(names(&workspace, "inbox").len(), 1, "it is young");
 
     // The same link works now. Nothing in the announcement tells it from the first one.
     receiver.post(body, &[]).await;

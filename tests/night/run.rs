@@ -117,7 +117,7 @@ fn pages_are_put_together_from_several_deliveries_and_wait_for_each_other_across
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_in_passing_is_tried_again_and_a_dead_link_is_not() {
+async fn what_failed_in_passing_is_tried_again_and_a_link_that_is_long_dead_is_not() {
     let csv = format!("{HEADER}\n{}", ROW);
     let server = Server::start(move |request| match &*request.path {
         "/dead.csv" => Reply::new(403, ""),
@@ -130,7 +130,7 @@ async fn what_failed_in_passing_is_tried_again_and_a_dead_link_is_not() {
     receive(
         &workspace,
         &[
-            hook("DEAD", "/dead.csv"),
+            made_at(&hook("DEAD", "/dead.csv"), 1_774_888_600_000),
             hook("DOWN", "/down.csv"),
             inline("FINE", 1),
         ],

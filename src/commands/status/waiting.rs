@@ -82,11 +82,7 @@ fn say_bad(inbox: &Inbox) -> Result<()> {
     for path in bad.iter().rev().take(BAD_SHOWN) {
         let note = Inbox::note_of(path).unwrap_or_default();
         let why = note.lines().next().unwrap_or("there is no note");
-        let line = format!(
-            "{}: {}",
-            shortened(&name_of(path), 60),
-            shortened(why, 300)
-        );
+        let line = format!("{}: {}", shortened(&name_of(path), 60), shortened(why, 300));
         output::say_wrapped(&line);
     }
     if bad.len() > BAD_SHOWN {
