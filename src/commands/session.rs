@@ -294,6 +294,23 @@ impl<'a> LoadSession<'a> {
         self.note_end(published);
     }
 
+    /// What the warehouse has is not withdrawn: a rollback was cut off between writing it down and doing it.
+    fn forget_undone_rollbacks(&self, warehouse: &Warehouse) -> Result<()> {
+        let archive = Archive::new(&self.context.config.data_dir);
+        let withdrawn = archive.withdrawn()?;
+        if withdrawn.revisions().is_empty() {
+            return Ok(());
+        }
+        let accepted = ledger::accepted_revisions(warehouse.connection())?;
+        let there: HashSet<(&str, &str, i32)> = accepted
+            .iter()
+            .map(|of| (of.dataset.as_str(), of.batch_no.as_str(), of.revision))
+            .collect();
+        let mut undone = withdrawn.revisions().to_vec();
+        undone.retain(|of| there.contains(&(&*of.dataset, of.batch_no.as_str(), of.revision)));
+        archive.withdraw(&[], &undone)
+    }
+
     /// Tells the warehouse what people have dismissed: one that a rollback has put back knows nothing of it.
     fn carry_out_dismissals(&self, warehouse: &mut Warehouse) -> Result<bool> {
         let dismissed = Archive::new(&self.context.config.data_dir).dismissed()?;
@@ -387,6 +404,7 @@ impl<'a> LoadSession<'a> {
         };
         let mut warehouse = open(staging.path(), &self.context.config.load)
             .map_err(|error| staging.told_of_live(error))?;
+        self.forget_undone_rollbacks(&warehouse)?;
         let is_told = self.carry_out_dismissals(&mut warehouse)?;
         let names = batches.names();
         warehouse.expect_batches(&names)?;
