@@ -5,6 +5,8 @@
 //! a revision and not one for each file: a batch of bills may have 10,000 files, and their order counts.
 
 mod delivery;
+mod dismissed;
+mod document;
 mod journal;
 mod tidy;
 mod upkeep;
@@ -24,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::{
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
+    dismissed::DismissedBatch,
     upkeep::{Loaded, Removed, Retention},
     verify::{Delivered, Finding, Verified, VerifiedBatch},
     withdrawn::{Withdrawn, WithdrawnRevision},

@@ -76,6 +76,18 @@ pub(crate) fn try_lock(file: &File) -> Result<(), TryLockError> {
     }
 }
 
+/// The same, but waits for whoever holds the lock.
+pub(crate) fn lock(file: &File) -> io::Result<()> {
+    match file.lock() {
+        #[cfg(unix)]
+        Err(error) if has_no_locks(&error) => {
+            use rustix::fs::FlockOperation;
+            Ok(rustix::fs::fcntl_lock(file, FlockOperation::LockExclusive)?)
+        }
+        locked => locked,
+    }
+}
+
 /// Whether the file system said so (flock(2), fcntl(2)), and not that somebody else holds the lock.
 pub(crate) fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]

@@ -22,10 +22,12 @@ pub enum ExitStatus {
     Incomplete,
     /// Usage, configuration or an unexpected fault.
     Fault,
+    /// Of the receiver alone: settings that are wrong and stay so, however often it is started (`EX_CONFIG`).
+    Settings,
 }
 
 impl ExitStatus {
-    /// The number a scheduler sees: 0, 1, 3 or 2.
+    /// The number a scheduler sees: 0, 1, 3 or 2, and 78 of a receiver.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -33,6 +35,7 @@ impl ExitStatus {
             Self::Attention => 1,
             Self::Incomplete => 3,
             Self::Fault => 2,
+            Self::Settings => 78,
         }
     }
 }
@@ -65,6 +68,8 @@ pub enum FailedState {
     Waiting,
     /// Only a new announcement helps.
     Expired,
+    /// The settings are against it: each run tries it again, and a person is told once.
+    Held,
 }
 
 /// The operator's view of one [`FetchKind`]: the policy table's row.
@@ -111,7 +116,7 @@ impl FetchKind {
             ),
             Self::Refused => row(
                 false,
-                FailedState::Failed,
+                FailedState::Held,
                 ExitStatus::Fault,
                 "if the address is right, allow it under [download] in the configuration",
             ),
@@ -262,6 +267,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The time that a command was given is over.
+    #[error("cut off by --deadline: its turn came too late, or it takes too long")]
+    Late,
     /// A signal asked the process to end before its work was done.
     #[error("stopped by {by}")]
     Stopped {
@@ -406,7 +414,17 @@ impl Error {
             Self::File { hint, .. } => batch(ExitStatus::Attention, hint.as_deref()),
             Self::Usage { hint, .. }
             | Self::Settings { hint, .. }
-            | Self::Announcement { hint, .. } => batch(ExitStatus::Fault, hint.as_deref()),
+            | Self::Announcement { hint, .. } => Policy {
+                state: FailedState::Held,
+                ..batch(ExitStatus::Fault, hint.as_deref())
+            },
+            Self::Late => Policy {
+                state: FailedState::Waiting,
+                ..batch(
+                    ExitStatus::Incomplete,
+                    Some("the next run tries it after the others"),
+                )
+            },
             // A broken invariant of one batch says nothing about the next.
             Self::Internal(_) => batch(ExitStatus::Fault, Some(REPORT)),
             Self::Database { source, .. } => match EngineFault::of(source) {

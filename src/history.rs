@@ -4,10 +4,12 @@
 //! accepted is told by its announcement, but never later than it was received.
 
 use crate::{
-    archive::{Archive, ArchivedRevision, Delivery, DeliveryOutcome, WithdrawnRevision},
+    archive::{
+        Archive, ArchivedRevision, Delivery, DeliveryOutcome, DismissedBatch, WithdrawnRevision,
+    },
     batch_no::BatchNo,
     error::Result,
-    ledger::{self, Entries, Known, LoadedRevision},
+    ledger::{self, BatchRecord, Entries, Known, LoadedRevision, State},
 };
 
 /// How far the clocks of the platform and of this machine may differ.
@@ -80,6 +82,11 @@ pub enum Refusal {
         /// The revision that was withdrawn.
         revision: i32,
     },
+    /// It is not newer than what a person has dismissed.
+    Dismissed {
+        /// When and why.
+        said: String,
+    },
 }
 
 impl Refusal {
@@ -98,13 +105,16 @@ impl Refusal {
                 "no newer than revision {revision}, which a rollback has withdrawn and which stays withdrawn, until the \
                  batch is announced anew or given by hand, or what was rolled back is rolled back once more"
             ),
+            Self::Dismissed { said } => {
+                format!("{said}; it stays so until the batch is announced anew")
+            }
         }
     }
 
-    /// Whether rows of the batch are in the table all the same.
+    /// Whether that is in order: rows of the batch are in the table all the same, or somebody wants none.
     #[must_use]
-    pub fn something_stands(&self) -> bool {
-        matches!(self, Self::Older { .. })
+    pub fn is_in_order(&self) -> bool {
+        matches!(self, Self::Older { .. } | Self::Dismissed { .. })
     }
 }
 
@@ -114,6 +124,7 @@ pub struct Standing {
     known: Known,
     archived: Vec<ArchivedRevision>,
     withdrawn: Vec<WithdrawnRevision>,
+    dismissed: Vec<DismissedBatch>,
 }
 
 impl Standing {
@@ -132,10 +143,13 @@ impl Standing {
         let mut withdrawn = archive.withdrawn()?.of(dataset, batch_no).to_vec();
         // What the ledger has is not withdrawn, or has something newer in its place.
         withdrawn.retain(|of| of.revision > known.highest);
+        let mut dismissed = archive.dismissed()?;
+        dismissed.retain(|of| of.is_of(dataset, batch_no.as_str()));
         Ok(Self {
             known,
             archived,
             withdrawn,
+            dismissed,
         })
     }
 
@@ -230,6 +244,10 @@ impl Standing {
                 revision: loaded.revision,
             });
         }
+        if let Some(dismissed) = self.dismissed.iter().find(|of| at <= of.accepted_at_us) {
+            let said = dismissed.in_words();
+            return Some(Refusal::Dismissed { said });
+        }
         self.newest_archived()
             .filter(|(_, accepted_at)| at < *accepted_at)
             .map(|(revision, _)| Refusal::OlderThanArchived { revision })
@@ -268,6 +286,35 @@ impl Standing {
         });
         known.max_by_key(|(_, at)| *at)
     }
+}
+
+/// Whether it is up to a person, or a later run, what becomes of a batch.
+#[must_use]
+pub fn is_open(state: State) -> bool {
+    matches!(state, State::Failed | State::Waiting | State::Expired)
+}
+
+/// Puts what was dismissed over what a warehouse says that may be older, such as one that a rollback has put back.
+pub fn mark_dismissed(records: &mut [BatchRecord], dismissed: &[DismissedBatch]) {
+    for record in records.iter_mut().filter(|of| is_open(of.entry.state)) {
+        let (entry, written_at) = (&mut record.entry, record.written_at);
+        let accepted_at = entry.accepted_at.unwrap_or(written_at);
+        let found = dismissed.iter().find(|of| {
+            of.is_of(&entry.dataset, &entry.batch_no) && accepted_at <= of.accepted_at_us
+        });
+        if let Some(found) = found {
+            entry.message = Some(dismissal(found, entry.state, entry.message.as_deref()));
+            entry.state = State::Dismissed;
+            record.written_at = found.dismissed_at_us;
+        }
+    }
+}
+
+/// What the ledger says of a dismissed batch: when and why, then what it was before.
+#[must_use]
+pub fn dismissal(of: &DismissedBatch, before: State, message: Option<&str>) -> String {
+    let why = message.map_or_else(String::new, |message| format!(": {message}"));
+    format!("{}; it was {}{why}", of.in_words(), before.as_str())
 }
 
 /// The deliveries of a batch in the order in which they were written down, which is the order in which they were loaded,

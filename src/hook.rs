@@ -19,7 +19,7 @@ use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
 pub use assemble::{Assembled, Batch, Content, assemble};
 pub use identity::list_identity;
-pub use parse::{parse, parse_at, stored_rows};
+pub use parse::{Wrapping, parse, parse_at, stored_rows, wrapping};
 
 /// What an announcement may be, as a hint.
 const FORMS: &str =

@@ -1,21 +1,22 @@
 //! Announcements waiting to be loaded: `inbox/`, and what becomes of them: `inbox/done/`, `inbox/bad/`.
 //!
 //! An announcement is durable once it is stored: written under a temporary name, synced, renamed, the
-//! folder synced. Its name is when it was received and its content's hash, so that files sort by arrival
-//! and a second delivery is recognised. Announcements hold signed URLs: files are 0600, folders 0700.
+//! folder synced. Its name says when it arrived (see `arrivals`), so that files sort by arrival, and what it is
+//! known by. Announcements hold signed URLs: files are 0600, folders 0700.
+
+mod arrivals;
 
 use std::{
-    collections::HashMap,
-    fs::{self, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
-use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use self::arrivals::{Arrival, Known, LastStamp};
 use crate::{
     durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
@@ -25,17 +26,22 @@ use crate::{
 const FORMAT: u32 = 1;
 /// The file that says in which format it is; where there is none, it is 1.
 const FORMAT_FILE: &str = "format";
-/// No receiver has stamped anything before 2020-01-01: a lower number is a name that somebody has given by hand.
-const FIRST_STAMP: i64 = 1_577_836_800_000_000;
-/// Digits of the time that a file's name begins with.
-const STAMP: usize = 20;
 
 /// The inbox below `data_dir`.
 #[derive(Debug)]
 pub struct Inbox {
     folder: PathBuf,
-    /// What is waiting or was loaded, hash to file name; filled when it is first asked for.
-    known: Mutex<Option<HashMap<String, String>>>,
+    /// What was stored already; nothing until it is first asked for.
+    known: Mutex<Known>,
+}
+
+/// What the sender says about an announcement beside its content.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Envelope<'a> {
+    /// The envelope's `id`.
+    pub id: Option<&'a str>,
+    /// The signed part of it, where the rest is not signed.
+    pub resource: Option<&'a [u8]>,
 }
 
 /// Whether a delivery was news.
@@ -43,7 +49,7 @@ pub struct Inbox {
 pub enum Stored {
     /// It is in the inbox now.
     New,
-    /// The same bytes are waiting or were loaded.
+    /// The same bytes were stored last under the same `id`, and are waiting or were loaded.
     Duplicate,
 }
 
@@ -67,53 +73,68 @@ impl Inbox {
         }
     }
 
-    /// Stores an announcement durably, unless the same bytes are waiting or were loaded. Bytes that could
-    /// not be loaded are news: the file they name may be there by now.
+    /// Makes its folder, which only this user reads. The data directory gets the mode that it gets from commands that
+    /// load: analysts go through it to the warehouse.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn create(&self) -> io::Result<()> {
+        if let Some(data_dir) = self.folder.parent() {
+            fs::create_dir_all(data_dir)?;
+        }
+        create_private(&self.folder)
+    }
+
+    /// Stores an announcement durably, unless its `id` was seen and the same bytes are what was stored last for it. What
+    /// has no `id` is news each time, for the file that it names may have changed; so is what could not be loaded, for
+    /// that file may be there by now.
+    ///
+    /// `now` is the clock in epoch microseconds; an arrival is never stamped earlier than the one before it.
     ///
     /// # Errors
     /// The operating system's, a full disk for instance: then nothing is stored.
-    pub fn store(&self, body: &[u8], received_at: i64) -> io::Result<Stored> {
-        create_private(&self.folder)?;
+    pub fn store(&self, body: &[u8], envelope: Envelope<'_>, now: i64) -> io::Result<Stored> {
+        self.create()?;
         self.check_format()
             .map_err(|error| io::Error::other(error.chain()))?;
-        let hash = hash_of(body);
-        {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = match &mut *known {
-                Some(known) => known,
-                none => none.insert(self.hashes()?),
-            };
-            if let Some(name) = known.get(&hash) {
-                // A run moves files while a receiver remembers them.
-                if self.folder.join(name).exists() || self.folder.join("done").join(name).exists() {
-                    return Ok(Stored::Duplicate);
-                }
-            }
-        }
-        // Two deliveries of the same bytes at the same time may both get here; then both are stored, and
-        // the run finds the second batch unchanged.
+        let mut arrival = Arrival::of(body, envelope);
         let mut file = incoming(&self.folder)?;
         file.write_all(body)?;
         file.as_file().sync_all()?;
-        let name = format!("{received_at:0STAMP$}-{hash}.json");
-        file.persist(self.folder.join(&name))
-            .map_err(|error| error.error)?;
+        let stored = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another process waits here.
+            let mut last = LastStamp::lock(&self.folder)?;
+            // Somebody else has stored something since, or a process that is gone.
+            if last.stamp != Some(known.last) {
+                *known = Known::find(&self.folder)?;
+                known.last = known.last.max(last.stamp.unwrap_or_default());
+            }
+            if known.is_repeated_by(&arrival, |name| self.is_kept(name)) {
+                Stored::Duplicate
+            } else {
+                arrival.stamp = now.max(known.last.saturating_add(1));
+                last.write(arrival.stamp)?;
+                file.persist(self.folder.join(arrival.name()))
+                    .map_err(|error| error.error)?;
+                known.take_note(arrival);
+                Stored::New
+            }
+        };
+        // Of a duplicate too: whoever stores the first of them may not have come here yet.
         sync_folder(&self.folder)?;
-        if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
-            known.insert(hash, name);
-        }
-        Ok(Stored::New)
+        Ok(stored)
+    }
+
+    /// Whether a file is waiting or was loaded. A run moves files while a receiver remembers them.
+    fn is_kept(&self, name: &str) -> bool {
+        self.folder.join(name).exists() || self.folder.join("done").join(name).exists()
     }
 
     /// When an announcement was received, in epoch microseconds: its name says so, else its file's time does.
     #[must_use]
     pub fn received_at(path: &Path) -> Option<i64> {
-        let name = path.file_name()?.to_str()?;
-        let stamp = name.split_once('-').map(|(stamp, _)| stamp);
-        let stamped = stamp
-            .filter(|stamp| stamp.len() == STAMP && stamp.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|stamp| stamp.parse().ok())
-            .filter(|stamped| *stamped >= FIRST_STAMP);
+        let stamped = path.file_name()?.to_str().and_then(arrivals::stamp_of);
         stamped.or_else(|| {
             let modified = fs::metadata(path).and_then(|of| of.modified()).ok()?;
             let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -167,14 +188,37 @@ impl Inbox {
         Ok(paths)
     }
 
-    /// How many announcements were put aside as bad.
+    /// The announcements that were put aside as bad, in the order of arrival.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder can't be read.
-    pub fn put_aside(&self) -> Result<usize> {
+    pub fn put_aside(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder.join("bad");
-        let paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
-        Ok(paths.iter().filter(|path| is_announcement(path)).count())
+        let mut paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
+        paths.retain(|path| is_announcement(path));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The note beside an announcement that was put aside: why.
+    #[must_use]
+    pub fn note_of(bad: &Path) -> Option<String> {
+        fs::read_to_string(bad.with_extension("txt")).ok()
+    }
+
+    /// Moves an announcement that was put aside to those that are done, without its note.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be moved.
+    pub fn close(&self, bad: &Path) -> Result<()> {
+        self.settle(bad, Fate::Done, None)?;
+        let note = bad.with_extension("txt");
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &note)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Moves an announcement out of the way, with a note beside it where there is something to say.
@@ -201,6 +245,12 @@ impl Inbox {
                     if error.kind() == io::ErrorKind::NotFound && folder.join(name).exists() => {}
                 moved => moved?,
             }
+            // From now on counts how long it is kept.
+            let touched =
+                File::open(folder.join(name)).and_then(|file| file.set_modified(SystemTime::now()));
+            if let Err(error) = touched {
+                tracing::warn!(announcement = %name.display(), %error, "kept no longer than if it had been done when it arrived");
+            }
             sync_folder(&folder)
         };
         move_it().map_err(Error::io("move out of the inbox", path))
@@ -222,20 +272,6 @@ impl Inbox {
             }
         }
         Ok(())
-    }
-
-    fn hashes(&self) -> io::Result<HashMap<String, String>> {
-        let mut hashes = HashMap::new();
-        for folder in [self.folder.clone(), self.folder.join("done")] {
-            for path in files(&folder)?.iter().filter(|path| is_announcement(path)) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let stem = name.trim_end_matches(".json");
-                if let Some((_, hash)) = stem.split_once('-') {
-                    hashes.insert(hash.to_owned(), name.into_owned());
-                }
-            }
-        }
-        Ok(hashes)
     }
 }
 
@@ -298,11 +334,6 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The first 128 bits of the content's SHA-256: enough to tell deliveries apart.
-fn hash_of(body: &[u8]) -> String {
-    base16ct::lower::encode_string(&Sha256::digest(body)[..16])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,44 +353,102 @@ mod tests {
         names
     }
 
-    #[test]
-    fn a_second_delivery_is_stored_once_even_after_a_restart_and_after_it_was_loaded() {
-        let data_dir = tempfile::tempdir().expect("a folder");
-        let inbox = Inbox::new(data_dir.path());
-        assert_eq!(inbox.store(b"{}", 5).expect("stored"), Stored::New);
-        assert_eq!(inbox.store(b"{}", 6).expect("stored"), Stored::Duplicate);
-        assert_eq!(
-            Inbox::new(data_dir.path()).store(b"{}", 7).expect("stored"),
-            Stored::Duplicate
-        );
+    const NOON: i64 = 1_774_888_600_000_000;
+
+    fn with_id(id: &str) -> Envelope<'_> {
+        Envelope {
+            id: Some(id),
+            ..Envelope::default()
+        }
+    }
+
+    fn read(inbox: &Inbox) -> Vec<String> {
         let waiting = inbox.waiting().expect("a list");
-        inbox.settle(&waiting[0], Fate::Done, None).expect("moved");
-        assert_eq!(
-            Inbox::new(data_dir.path()).store(b"{}", 8).expect("stored"),
-            Stored::Duplicate
-        );
-        assert_eq!(inbox.waiting().expect("a list"), Vec::<PathBuf>::new());
+        let read = waiting.iter().map(fs::read_to_string);
+        read.map(|text| text.expect("a file")).collect()
     }
 
     #[test]
-    fn announcements_wait_in_the_order_of_arrival_and_private() {
+    fn what_was_stored_last_under_an_id_is_stored_once_even_after_a_restart_and_after_it_was_loaded()
+     {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::new(data_dir.path());
+        let again = || Inbox::new(data_dir.path()).store(b"{}", with_id("1"), NOON);
+        let stored = inbox.store(b"{}", with_id("1"), NOON).expect("stored");
+        assert_eq!(stored, Stored::New);
+        let stored = inbox.store(b"{}", with_id("1"), NOON).expect("stored");
+        assert_eq!(stored, Stored::Duplicate);
+        assert_eq!(again().expect("stored"), Stored::Duplicate);
+        let waiting = inbox.waiting().expect("a list");
+        inbox.settle(&waiting[0], Fate::Done, None).expect("moved");
+        assert_eq!(again().expect("stored"), Stored::Duplicate);
+        assert_eq!(inbox.waiting().expect("a list"), Vec::<PathBuf>::new());
+        // What could not be loaded may come again.
+        let done = data_dir
+            .path()
+            .join("inbox/done")
+            .join(waiting[0].file_name().expect("a name"));
+        inbox.settle(&done, Fate::Bad, None).expect("moved");
+        assert_eq!(again().expect("stored"), Stored::New);
+    }
+
+    #[test]
+    fn other_bytes_another_id_or_none_are_news_and_so_is_what_comes_again_after_them() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::new(data_dir.path());
+        let none = Envelope::default();
+        for (body, envelope, expected) in [
+            ("a", none, Stored::New),
+            ("b", none, Stored::New),
+            ("a", none, Stored::New),
+            ("a", none, Stored::New),
+            ("a", with_id("1"), Stored::New),
+            ("b", with_id("1"), Stored::New),
+            ("a", with_id("1"), Stored::New),
+            ("a", with_id("2"), Stored::New),
+            ("a", with_id("1"), Stored::Duplicate),
+        ] {
+            let stored = inbox
+                .store(body.as_bytes(), envelope, NOON)
+                .expect("stored");
+            assert_eq!(stored, expected, "{body} {envelope:?}");
+        }
+        assert_eq!(read(&inbox).concat(), "abaaabaa");
+    }
+
+    #[test]
+    fn arrivals_keep_their_order_when_the_clock_steps_back_within_a_process_or_between_two() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let (one, other) = (Inbox::new(data_dir.path()), Inbox::new(data_dir.path()));
+        let store = |inbox: &Inbox, body: &str, now: i64| {
+            let stored = inbox.store(body.as_bytes(), Envelope::default(), now);
+            assert_eq!(stored.expect("stored"), Stored::New);
+        };
+        store(&one, "a", NOON);
+        store(&one, "b", NOON - 5_000_000);
+        store(&other, "c", NOON - 5_000_000);
+        store(&one, "d", 99);
+        store(&other, "e", NOON + 5_000_000);
+        store(&one, "f", NOON);
+        // A power cut forgets what was given last; what is stored tells, wherever it is by now.
+        fs::remove_dir_all(data_dir.path().join("inbox/known")).expect("to remove");
+        let last = one.waiting().expect("a list").pop().expect("a file");
+        one.settle(&last, Fate::Done, None).expect("moved");
+        store(&Inbox::new(data_dir.path()), "g", NOON);
+        assert_eq!(read(&one).concat(), "abcdeg");
+        let stamps: Vec<_> = one.received().expect("a list");
+        let stamps: Vec<_> = stamps.iter().map(|path| Inbox::received_at(path)).collect();
+        assert!(stamps.is_sorted() && stamps.len() == 7, "{stamps:?}");
+    }
+
+    #[test]
+    fn announcements_are_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let data_dir = tempfile::tempdir().expect("a folder");
         let inbox = Inbox::new(data_dir.path());
-        for (at, body) in [
-            (1_700_000_000_000_002, "b"),
-            (1_700_000_000_000_001, "a"),
-            (99, "c"),
-        ] {
-            inbox.store(body.as_bytes(), at).expect("stored");
-        }
-        let read: Vec<String> = inbox
-            .waiting()
-            .expect("a list")
-            .iter()
-            .map(|path| fs::read_to_string(path).expect("a file"))
-            .collect();
-        assert_eq!(read, ["c", "a", "b"]);
+        inbox
+            .store(b"a", Envelope::default(), NOON)
+            .expect("stored");
         let folder = data_dir.path().join("inbox");
         let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
         assert_eq!(mode(&folder), 0o700);
@@ -376,7 +465,9 @@ mod tests {
     fn what_is_bad_is_kept_with_a_note_and_what_a_dead_process_has_half_written_is_removed() {
         let data_dir = tempfile::tempdir().expect("a folder");
         let inbox = Inbox::new(data_dir.path());
-        inbox.store(b"not a hook", 1).expect("stored");
+        inbox
+            .store(b"not a hook", Envelope::default(), NOON)
+            .expect("stored");
         inbox
             .settle(&inbox.waiting().expect("a list")[0], Fate::Bad, Some("why"))
             .expect("moved");

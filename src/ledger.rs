@@ -20,8 +20,8 @@ pub use self::{
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
         RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
-        newest_loaded, open_auditing, open_reading, rejections, rejections_by_code, revisions,
-        rows_rejected,
+        newest_loaded, open_attempts, open_auditing, open_reading, rejections, rejections_by_code,
+        revisions, rows_rejected,
     },
     upgrade::{Condition, check, condition, prepare},
 };
@@ -47,16 +47,19 @@ pub enum State {
     Waiting,
     /// The link is dead.
     Expired,
+    /// A person has decided that it is not to be loaded.
+    Dismissed,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Loaded,
         Self::Superseded,
         Self::Failed,
         Self::Waiting,
         Self::Expired,
+        Self::Dismissed,
     ];
 
     /// As stored.
@@ -68,6 +71,7 @@ impl State {
             Self::Failed => "failed",
             Self::Waiting => "waiting",
             Self::Expired => "expired",
+            Self::Dismissed => "dismissed",
         }
     }
 }
@@ -275,6 +279,33 @@ pub fn supersede(connection: &Connection, dataset: &str, batch_no: &str) -> Resu
             [dataset, batch_no],
         )
         .map_err(Error::database("write the ledger"))?;
+    Ok(())
+}
+
+/// Writes down that these attempts, as they are given with when and why, are dismissed.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn dismiss(connection: &Connection, records: &[BatchRecord], run_id: &str) -> Result<()> {
+    for BatchRecord {
+        entry, written_at, ..
+    } in records
+    {
+        connection
+            .execute(
+                "UPDATE redledger.batch SET state = 'dismissed', message = ?, loaded_at = ?, run_id = ? \
+                 WHERE dataset = ? AND batch_no = ? AND revision = ? AND state IN ('failed', 'waiting', 'expired')",
+                params![
+                    entry.message,
+                    timestamp(Some(*written_at)),
+                    run_id,
+                    entry.dataset,
+                    entry.batch_no,
+                    entry.revision
+                ],
+            )
+            .map_err(Error::database("write the ledger"))?;
+    }
     Ok(())
 }
 

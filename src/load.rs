@@ -18,7 +18,9 @@ use std::{
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum},
+    controls::{
+        Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum, rule_of,
+    },
     keys::Repeated,
     recount::{limit, read_all, recount},
 };
@@ -118,6 +120,12 @@ impl Warehouse {
             self.entries.extend(read);
         }
         Ok(&self.entries)
+    }
+
+    /// Whether an earlier attempt at a batch that was expected has not come to its end.
+    #[must_use]
+    pub fn is_waiting(&self, batch_no: &str) -> bool {
+        self.entries.is_waiting(batch_no)
     }
 
     /// The ledger may say something else of a batch now.

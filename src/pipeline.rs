@@ -135,8 +135,8 @@ impl<'a> Pipeline<'a> {
         progress.begin(batch.batch_no.to_string(), files);
         let mut identified = match self.identify(warehouse, batch)? {
             Identification::Ready(identified) => identified,
-            Identification::Refused(contract, standing, refusal) => {
-                return Ok(Some(self.refused(batch, &contract, &standing, &refusal)));
+            Identification::Refused(dataset, standing, refusal) => {
+                return Ok(Some(self.refused(batch, &dataset, &standing, &refusal)));
             }
             Identification::Changed(..) if may_restart => return Ok(None),
             Identification::Changed(contract, error) => {

@@ -25,7 +25,7 @@ impl SourceUrl {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let url = Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
-        if let Some(why) = ambiguity(text, None) {
+        if let Some(why) = ambiguity(text, Some(&url)) {
             return Err(why);
         }
         match url.scheme() {

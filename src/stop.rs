@@ -1,11 +1,14 @@
-//! A request to end, from SIGTERM or SIGINT: long work asks for it between its steps and waits for it beside
+//! A request to end, from SIGTERM, SIGINT or a deadline: long work asks for it between its steps and waits for it beside
 //! its waits.
 //!
 //! The first signal asks; a second one ends the process where it stands, as if nothing had been listening.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use signal_hook::{
@@ -21,7 +24,14 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     requested: CancellationToken,
-    by: Arc<OnceLock<&'static str>>,
+    by: Arc<OnceLock<By>>,
+}
+
+/// Who has asked.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Signal(&'static str),
+    Deadline,
 }
 
 impl Stop {
@@ -63,8 +73,18 @@ impl Stop {
 
     /// Asks for the end, in the name of `by`.
     pub fn request(&self, by: &'static str) {
-        self.by.get_or_init(|| by);
+        self.by.get_or_init(|| By::Signal(by));
         self.requested.cancel();
+    }
+
+    /// Asks for the end of what is under way at `deadline`.
+    pub fn request_at(&self, deadline: Instant, runtime: &tokio::runtime::Handle) {
+        let stop = self.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            stop.by.get_or_init(|| By::Deadline);
+            stop.requested.cancel();
+        });
     }
 
     /// Whether the end was asked for.
@@ -81,7 +101,7 @@ impl Stop {
     /// Goes on unless the end was asked for.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when it was.
+    /// [`Error::Stopped`] when it was, or [`Error::Late`] at a deadline.
     pub fn check(&self) -> Result<()> {
         if self.is_requested() {
             return Err(self.error());
@@ -92,7 +112,7 @@ impl Stop {
     /// Runs `future` to its end, or drops it when the end of the process is asked for.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when it was, else what `future` returns.
+    /// [`Error::Stopped`] when it was, or [`Error::Late`] at a deadline, else what `future` returns.
     pub async fn unless<T, E>(&self, future: impl Future<Output = Result<T, E>>) -> Result<T>
     where
         Error: From<E>,
@@ -107,8 +127,10 @@ impl Stop {
     /// What ends because of it.
     #[must_use]
     pub fn error(&self) -> Error {
-        Error::Stopped {
-            by: self.by.get().copied().unwrap_or("a signal"),
+        match self.by.get() {
+            Some(By::Deadline) => Error::Late,
+            Some(By::Signal(by)) => Error::Stopped { by },
+            None => Error::Stopped { by: "a signal" },
         }
     }
 }

@@ -99,7 +99,10 @@ async fn main() -> Result<()> {
             waits,
         );
         drop(receiver);
-        let stored = std::fs::read_dir(data_dir.join("inbox"))?.count();
+        let stored = std::fs::read_dir(data_dir.join("inbox"))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .count();
         let sent = options.announcements + each * options.senders;
         if stored != sent {
             return Err(format!("{stored} stored of {sent}").into());

@@ -4,23 +4,18 @@
 //! stays withdrawn until a second rollback restores it, or something newer is accepted. What a warehouse has loaded
 //! is not withdrawn, whatever is written here: the entry is made before the files change their names.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-};
-
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, delivery};
-use crate::{
-    batch_no::BatchNo,
-    durable::{INCOMING, create_private, sync_folder},
-    error::{Error, Result},
+use super::{
+    Archive, delivery,
+    document::{Document, Kind},
 };
+use crate::{batch_no::BatchNo, error::Result};
 
-/// The format of the document; a reader refuses a newer one.
-const FORMAT: u32 = 1;
+const KIND: Kind = Kind {
+    name: "withdrawn",
+    when_lost: "what was rolled back may be loaded again",
+};
 
 /// The revisions that were withdrawn and not restored since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,20 +40,6 @@ pub struct WithdrawnRevision {
     pub accepted_at_us: Option<i64>,
     /// When it was withdrawn, in epoch microseconds.
     pub withdrawn_at_us: i64,
-}
-
-/// The document.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    format: u32,
-    withdrawn: Vec<WithdrawnRevision>,
-}
-
-/// What every format has.
-#[derive(Deserialize)]
-struct AnyFormat {
-    format: u32,
 }
 
 impl Withdrawn {
@@ -92,27 +73,21 @@ impl Withdrawn {
 }
 
 impl Archive {
-    fn withdrawn_path(&self) -> PathBuf {
-        self.folder.join("withdrawn.json")
-    }
-
     /// What rollbacks have withdrawn; nothing when none has.
     ///
     /// # Errors
-    /// [`Error::Io`] when the document can't be read, is damaged, or a newer release has written it.
+    /// [`Error::Io`](crate::error::Error::Io) when the document can't be read, is damaged, or a newer release has
+    /// written it.
     pub fn withdrawn(&self) -> Result<Withdrawn> {
-        let path = self.withdrawn_path();
-        match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Withdrawn::default()),
-            Err(error) => Err(Error::io("read", &path)(error)),
-            Ok(bytes) => understood(&bytes).map_err(|why| unusable(&path, &why)),
-        }
+        let revisions = Document::of(self, KIND).read()?;
+        Ok(Withdrawn { revisions })
     }
 
     /// Writes down that a rollback withdraws `new` and restores `restored`, durably. The caller holds the lock.
     ///
     /// # Errors
-    /// Those of [`Archive::withdrawn`]; [`Error::Io`] when it can't be written. The document is as it was then.
+    /// Those of [`Archive::withdrawn`]; [`Error::Io`](crate::error::Error::Io) when it can't be written. The document
+    /// is as it was then.
     pub fn withdraw(
         &self,
         new: &[WithdrawnRevision],
@@ -138,21 +113,7 @@ impl Archive {
         if withdrawn == before.revisions {
             return Ok(());
         }
-        let path = self.withdrawn_path();
-        let write = || -> io::Result<()> {
-            create_private(&self.folder)?;
-            let mut file = tempfile::Builder::new()
-                .prefix(INCOMING)
-                .tempfile_in(&self.folder)?;
-            let format = FORMAT;
-            let mut text = serde_json::to_vec_pretty(&Document { format, withdrawn })?;
-            text.push(b'\n');
-            file.write_all(&text)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            sync_folder(&self.folder)
-        };
-        write().map_err(Error::io("write down what is withdrawn in", &path))
+        Document::of(self, KIND).replace(&withdrawn)
     }
 }
 
@@ -160,32 +121,10 @@ fn identity(of: &WithdrawnRevision) -> (&str, &BatchNo, i32) {
     (&of.dataset, &of.batch_no, of.revision)
 }
 
-fn understood(bytes: &[u8]) -> Result<Withdrawn, String> {
-    let damaged = |error: serde_json::Error| {
-        format!(
-            "it is not as redledger wrote it ({error}); restore it from a copy: without it, what was rolled back \
-             may be loaded again"
-        )
-    };
-    let AnyFormat { format } = serde_json::from_slice(bytes).map_err(damaged)?;
-    if format != FORMAT {
-        return Err(format!(
-            "format {format} where {FORMAT} was expected: a newer redledger wrote it"
-        ));
-    }
-    let Document { mut withdrawn, .. } = serde_json::from_slice(bytes).map_err(damaged)?;
-    withdrawn.sort();
-    Ok(Withdrawn {
-        revisions: withdrawn,
-    })
-}
-
-fn unusable(path: &Path, why: &str) -> Error {
-    Error::io("understand", path)(io::Error::new(io::ErrorKind::InvalidData, why))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn revision(batch_no: &str, revision: i32) -> WithdrawnRevision {
@@ -228,13 +167,14 @@ mod tests {
         let data_dir = tempfile::tempdir().expect("a folder");
         let archive = Archive::new(data_dir.path());
         fs::create_dir(data_dir.path().join("archive")).expect("a folder");
+        let path = data_dir.path().join("archive/withdrawn.json");
         for (text, why) in [
             (r#"{"format": 2, "what": []}"#, "a newer redledger wrote it"),
             (r#"{"format": 1, "withdrawn": ["#, "restore it from a copy"),
             (r#"{"format": 1, "withdrawn": [{}]}"#, "missing field"),
             ("", "restore it from a copy"),
         ] {
-            fs::write(archive.withdrawn_path(), text).expect("written");
+            fs::write(&path, text).expect("written");
             for error in [
                 archive.withdrawn().expect_err(text),
                 archive.withdraw(&[revision("B", 1)], &[]).expect_err(text),
@@ -245,7 +185,7 @@ mod tests {
                     "{said}"
                 );
             }
-            let left = fs::read_to_string(archive.withdrawn_path());
+            let left = fs::read_to_string(&path);
             assert_eq!(left.expect("read"), text);
         }
     }

@@ -11,16 +11,18 @@ use super::{
     Context,
     ingest::dataset_of,
     output::{self, Table, say},
+    put_aside,
     session::{Limits, LoadSession, Queue},
 };
 use crate::{
-    cli::{DoingFormat, Run},
+    cli::{Format, Run},
+    config::Config,
     error::{Error, ExitStatus, Result},
     hook::{self, Assembled},
     inbox::{Fate, Inbox},
     ledger,
     pipeline::{Batch, BatchContent, Ending, Outcome, Way},
-    publish,
+    publish, warehouse_file,
 };
 
 /// A batch and the inbox files that its announcements are in.
@@ -61,6 +63,7 @@ struct Understood {
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
+    check_place(&context.config)?;
     let inbox = Inbox::new(&context.config.data_dir);
     let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
     session.watch_cadence(arguments.strict)?;
@@ -89,7 +92,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         return show(&waiting, &bad, &unread, arguments.doing.format);
     }
     for (path, note) in &bad {
-        put_aside(&inbox, path, note)?;
+        put_it_aside(&inbox, path, note)?;
     }
     let limits = Limits {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
@@ -104,12 +107,17 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     for (path, note) in ended {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),
-            Some(note) => put_aside(&inbox, &path, &note),
+            Some(note) => put_it_aside(&inbox, &path, &note),
         };
         // The warehouse is published: say so, and that the next run meets these again.
         if let Err(error) = settled {
             session.note_error(error);
         }
+    }
+    if session.is_published()
+        && let Err(error) = put_aside::clear(&inbox, &session.closed())
+    {
+        session.note_error(error);
     }
     forget_old(
         &context.config.data_dir.join("inbox/done"),
@@ -118,7 +126,29 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     session.finish()
 }
 
-fn put_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
+/// That there is something of ours: a misspelt folder, or a volume that is not mounted, has nothing to do every night.
+fn check_place(config: &Config) -> Result<()> {
+    let data_dir = &config.data_dir;
+    let inbox = data_dir.join("inbox");
+    let has_inbox = inbox.try_exists().map_err(Error::io("look for", &inbox))?;
+    if has_inbox || warehouse_file::exists(&config.warehouse_path())? {
+        return Ok(());
+    }
+    publish::refuse_to_begin_anew(config)?;
+    let place = data_dir.display();
+    Err(Error::Usage {
+        message: match data_dir.is_dir() {
+            true => format!("{place} has neither an inbox nor a warehouse: there is nothing to run on"),
+            false => format!("there is no folder {place}: there is nothing to run on"),
+        },
+        hint: Some(
+            "is data_dir spelt right, and its volume mounted? `redledger serve` and `redledger ingest` make a new one"
+                .into(),
+        ),
+    })
+}
+
+fn put_it_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
     inbox.settle(path, Fate::Bad, Some(note))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tracing::warn!(announcement = %name, "put aside in inbox/bad, with a note");
@@ -228,7 +258,8 @@ fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
     let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
     for batch in waiting {
-        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| has_ended(outcome)) else {
+        // What waits, and what this machine or its settings are against, stays in the inbox.
+        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| outcome.is_over) else {
             needed.extend(&batch.files);
             continue;
         };
@@ -241,16 +272,6 @@ fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
     }
     ended.retain(|path, _| !needed.contains(path));
     ended
-}
-
-/// Loaded, or failed in a way that no further try mends: the data is wrong, or the link is dead. What
-/// waits, and what this machine or its configuration is against, stays in the inbox.
-fn has_ended(outcome: &Outcome) -> bool {
-    match outcome.outcome {
-        Ending::Loaded | Ending::Unchanged | Ending::Expired => true,
-        Ending::Failed => outcome.exit == ExitStatus::Attention,
-        Ending::Waiting => false,
-    }
 }
 
 /// Why a batch that has ended is not loaded.
@@ -286,13 +307,10 @@ fn forget_old(folder: &Path, keep: std::time::Duration) {
     }
 }
 
-fn show(
-    waiting: &[Waiting],
-    bad: &[Bad],
-    unread: &[Bad],
-    format: DoingFormat,
-) -> Result<ExitStatus> {
-    let mut table = Table::new(&["batch", "dataset", "would", "from"]);
+fn show(waiting: &[Waiting], bad: &[Bad], unread: &[Bad], format: Format) -> Result<ExitStatus> {
+    let mut table = Table::new(&["batch", "dataset", "would", "from"])
+        .shortening(&[("from", 16), ("would", 20), ("dataset", 16)])
+        .dropping(&["dataset"]);
     for batch in waiting {
         let source = &batch.batch;
         let (would, from) = match (&source.missing, &source.content) {
@@ -345,9 +363,8 @@ fn show(
         ]);
     }
     match format {
-        DoingFormat::Json => table.print(crate::cli::ReadingFormat::Json)?,
-        DoingFormat::Text if table.is_empty() => say!("nothing to do"),
-        DoingFormat::Text => output::print_table(&table),
+        Format::Table if table.is_empty() => say!("nothing to do"),
+        format => table.print(format)?,
     }
     Ok(ExitStatus::Success)
 }

@@ -18,7 +18,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, output::say};
@@ -27,7 +26,7 @@ use crate::{
     config::{ServeConfig, SignatureScheme},
     error::{Error, ExitStatus, Result},
     hook,
-    inbox::{Inbox, Stored},
+    inbox::{Envelope, Inbox, Stored},
     ledger,
     signature::{Signed, is_genuine, secret_bytes},
 };
@@ -57,7 +56,7 @@ struct Counters {
 
 pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
     let config = &context.config.serve;
-    let listen = arguments.listen.unwrap_or(config.listen);
+    let listen = arguments.listen.as_ref().unwrap_or(&config.listen);
     let secrets = secrets(config)?;
     if config.signature == SignatureScheme::None {
         tracing::warn!(
@@ -76,6 +75,10 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         secrets,
         counters: Counters::default(),
     });
+    receiver
+        .inbox
+        .create()
+        .map_err(Error::io("make the inbox in", &context.config.data_dir))?;
     receiver.inbox.remove_leftovers()?;
     let timeout = config.timeout;
     let max_body = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
@@ -96,7 +99,10 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         .build()
         .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen)
+        let addresses = listen
+            .addresses()
+            .map_err(Error::io("find the address", listen.to_string()))?;
+        let listener = tokio::net::TcpListener::bind(&*addresses)
             .await
             .map_err(Error::io("listen on", listen.to_string()))?;
         let address = listener
@@ -165,14 +171,28 @@ async fn within(timeout: Duration, answer: impl Future<Output = Response>) -> Re
 }
 
 /// The secrets in force: those of the variable, then those of the file. None is an error: fail closed.
-fn secrets(config: &ServeConfig) -> Result<Vec<Vec<u8>>> {
+pub(super) fn secrets(config: &ServeConfig) -> Result<Vec<Vec<u8>>> {
     let mut secrets: Vec<Vec<u8>> = Vec::new();
-    if let Ok(value) = std::env::var(&config.secret_env) {
+    let wrong = |place: &str, message: String| Error::Settings {
+        place: place.into(),
+        message,
+        hint: None,
+    };
+    if let Some(value) = std::env::var_os(&config.secret_env) {
+        let value = value.into_string().map_err(|_| {
+            let message = format!("the value of {} is not UTF-8", config.secret_env);
+            wrong("[serve] secret_env", message)
+        })?;
         secrets.extend(value.split_ascii_whitespace().map(secret_bytes));
     }
     if !config.secret_file.as_os_str().is_empty() {
-        let text = std::fs::read_to_string(&config.secret_file)
-            .map_err(Error::io("read secret_file", &config.secret_file))?;
+        let text = std::fs::read_to_string(&config.secret_file).map_err(|error| {
+            let file = config.secret_file.display();
+            wrong(
+                "[serve] secret_file",
+                format!("{file} can't be read: {error}"),
+            )
+        })?;
         secrets.extend(
             text.lines()
                 .map(str::trim)
@@ -200,7 +220,7 @@ async fn receive(
 ) -> Response {
     let counters = &receiver.counters;
     let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
-    let Ok(document) = serde_json::from_slice::<&RawValue>(&body) else {
+    let Ok(wrapping) = hook::wrapping("announcement", &body) else {
         count(&counters.malformed);
         return answer(
             StatusCode::BAD_REQUEST,
@@ -208,10 +228,9 @@ async fn receive(
         );
     };
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let resource = resource_of(document);
     let request = Signed {
         body: &body,
-        resource: resource.as_deref(),
+        resource: wrapping.resource.as_deref(),
         signature: text(&receiver.header),
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),
@@ -232,8 +251,17 @@ async fn receive(
     }
     let started = Instant::now();
     let storing = Arc::clone(&receiver);
-    let stored =
-        tokio::task::spawn_blocking(move || storing.inbox.store(&body, ledger::now())).await;
+    let stored = tokio::task::spawn_blocking(move || {
+        let envelope = Envelope {
+            id: wrapping.id.as_deref(),
+            resource: match storing.scheme {
+                SignatureScheme::ResourceHmacSha256 => wrapping.resource.as_deref(),
+                _ => None,
+            },
+        };
+        storing.inbox.store(&body, envelope, ledger::now())
+    })
+    .await;
     counters.store_micros.fetch_add(
         u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         Ordering::Relaxed,
@@ -268,22 +296,6 @@ async fn receive(
 
 fn answer(status: StatusCode, json: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], json).into_response()
-}
-
-/// The envelope's `resource`: decoded if it is a string, else as it is written.
-fn resource_of(document: &RawValue) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        resource: Option<&'a RawValue>,
-    }
-    let resource = serde_json::from_str::<Envelope<'_>>(document.get())
-        .ok()?
-        .resource?;
-    Some(
-        serde_json::from_str::<String>(resource.get())
-            .unwrap_or_else(|_| resource.get().to_owned()),
-    )
 }
 
 async fn metrics(State(receiver): State<Arc<Receiver>>) -> Response {

@@ -1,6 +1,7 @@
 //! What every command that loads does: lock, copy, load batch after batch, publish once, report.
 
 use std::{
+    collections::{HashSet, VecDeque},
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,13 +17,14 @@ use super::{
     progress::ProgressDisplay,
 };
 use crate::{
-    archive::{Archive, Removed},
+    archive::{Archive, DismissedBatch, Removed},
     batch_no::BatchNo,
-    cli::{Doing, DoingFormat},
+    cli::{Doing, Format},
     error::{Error, ExitStatus, Result},
+    history,
     hook::Announcement,
     inbox::Inbox,
-    ledger::{self, RunEntry},
+    ledger::{self, RunEntry, State},
     load::Warehouse,
     pipeline::{Batch, Ending, Outcome, Pipeline, Progress},
     provider::Provider,
@@ -52,8 +54,6 @@ pub(super) struct LoadSession<'a> {
     errors: Vec<Error>,
     /// Batches that a limit or a signal has kept from being loaded.
     left: Vec<String>,
-    /// Batches of the queue whose turn has come.
-    tried: usize,
     stop: Stop,
     /// The signal's error, once it has ended something.
     stopped: Option<Error>,
@@ -106,7 +106,7 @@ impl Queue for &[Batch] {
 pub(super) struct Limits {
     /// Batches to try.
     pub(super) batches: usize,
-    /// No batch is begun after this.
+    /// No batch is begun after this, and the one under way is cut off.
     pub(super) until: Option<Instant>,
 }
 
@@ -156,7 +156,6 @@ impl<'a> LoadSession<'a> {
             outcomes: Vec::new(),
             errors: Vec::new(),
             left: Vec::new(),
-            tried: 0,
             stop,
             stopped: None,
             fault: None,
@@ -242,10 +241,6 @@ impl<'a> LoadSession<'a> {
         self.fault.is_none()
     }
 
-    pub(super) fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
-    }
-
     /// Waits until no other run is under way; from then on none begins before this session ends.
     pub(super) fn lock(&mut self) -> Result<()> {
         if self.lock.is_some() {
@@ -273,18 +268,82 @@ impl<'a> LoadSession<'a> {
         if names.is_empty() {
             return;
         }
-        match self.load_locked(batches, names.len(), limits) {
+        let mut turns = (0..names.len()).collect();
+        let loaded = self.load_locked(batches, &mut turns, limits);
+        self.note_end(loaded);
+        self.left
+            .extend(turns.into_iter().map(|index| names[index].clone()));
+    }
+
+    fn note_end(&mut self, loaded: Result<()>) {
+        match loaded {
             Err(error @ Error::Stopped { .. }) => self.note_error(error),
             Err(error) => self.fault = Some(error),
             Ok(()) => {}
         }
-        self.left.extend(names.into_iter().skip(self.tried));
     }
 
+    /// Writes down what a person has dismissed, and publishes it.
+    pub(super) fn dismiss(&mut self, dismissed: &[DismissedBatch], outcomes: Vec<Outcome>) {
+        let archive = Archive::new(&self.context.config.data_dir);
+        let published = archive.dismiss(dismissed).and_then(|()| {
+            self.outcomes = outcomes;
+            let none: &[Batch] = &[];
+            self.load_locked(&mut &*none, &mut VecDeque::new(), Limits::default())
+        });
+        self.note_end(published);
+    }
+
+    /// What the warehouse has is not withdrawn: a rollback was cut off between writing it down and doing it.
+    fn forget_undone_rollbacks(&self, warehouse: &Warehouse) -> Result<()> {
+        let archive = Archive::new(&self.context.config.data_dir);
+        let withdrawn = archive.withdrawn()?;
+        if withdrawn.revisions().is_empty() {
+            return Ok(());
+        }
+        let accepted = ledger::accepted_revisions(warehouse.connection())?;
+        let there: HashSet<(&str, &str, i32)> = accepted
+            .iter()
+            .map(|of| (of.dataset.as_str(), of.batch_no.as_str(), of.revision))
+            .collect();
+        let mut undone = withdrawn.revisions().to_vec();
+        undone.retain(|of| there.contains(&(&*of.dataset, of.batch_no.as_str(), of.revision)));
+        archive.withdraw(&[], &undone)
+    }
+
+    /// Tells the warehouse what people have dismissed: one that a rollback has put back knows nothing of it.
+    fn carry_out_dismissals(&self, warehouse: &mut Warehouse) -> Result<bool> {
+        let dismissed = Archive::new(&self.context.config.data_dir).dismissed()?;
+        if dismissed.is_empty() {
+            return Ok(false);
+        }
+        let numbers: Vec<&str> = dismissed.iter().map(|of| of.batch_no.as_str()).collect();
+        let mut attempts = ledger::open_attempts(warehouse.connection(), &numbers)?;
+        history::mark_dismissed(&mut attempts, &dismissed);
+        attempts.retain(|of| of.entry.state == State::Dismissed);
+        if attempts.is_empty() {
+            return Ok(false);
+        }
+        let transaction = warehouse.begin()?;
+        ledger::dismiss(transaction.connection(), &attempts, &self.run_id)?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// The numbers of batches of which nothing is left to do.
+    pub(super) fn closed(&self) -> HashSet<String> {
+        let closed = self
+            .outcomes
+            .iter()
+            .filter(|of| matches!(of.outcome, Ending::Loaded | Ending::Unchanged));
+        closed.map(|of| of.batch_no.clone()).collect()
+    }
+
+    /// Loads the batches in `turns`, of which those that had no turn are left.
     fn load_locked(
         &mut self,
         batches: &mut impl Queue,
-        count: usize,
+        turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<()> {
         self.lock()?;
@@ -296,7 +355,7 @@ impl<'a> LoadSession<'a> {
         let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
-        let loaded = self.load_into(&staging, batches, count, limits);
+        let loaded = self.load_into(&staging, batches, turns, limits);
         drop(display);
         match loaded {
             Ok(true) => {
@@ -335,7 +394,7 @@ impl<'a> LoadSession<'a> {
         &mut self,
         staging: &Staging,
         batches: &mut impl Queue,
-        count: usize,
+        turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<bool> {
         let open = if staging.is_private() {
@@ -345,15 +404,22 @@ impl<'a> LoadSession<'a> {
         };
         let mut warehouse = open(staging.path(), &self.context.config.load)
             .map_err(|error| staging.told_of_live(error))?;
-        warehouse.expect_batches(&batches.names())?;
-        self.progress.expect_batches(count as u64);
-        for index in 0..count {
+        self.forget_undone_rollbacks(&warehouse)?;
+        let is_told = self.carry_out_dismissals(&mut warehouse)?;
+        let names = batches.names();
+        warehouse.expect_batches(&names)?;
+        self.progress.expect_batches(turns.len() as u64);
+        if let Some(until) = limits.until {
+            // What an earlier run was cut off at would keep the others from their turn night after night.
+            turns
+                .make_contiguous()
+                .sort_by_key(|index| warehouse.is_waiting(&names[*index]));
+            self.stop.request_at(until, self.runtime.handle());
+        }
+        while let Some(index) = turns.front().copied() {
             let late = limits.until.is_some_and(|until| Instant::now() >= until);
-            // What waits does not count, or it would keep those behind it waiting night after night.
-            let tried = self
-                .outcomes
-                .iter()
-                .filter(|outcome| outcome.outcome != Ending::Waiting);
+            // What stays in the inbox does not count, or it would keep those behind it waiting night after night.
+            let tried = self.outcomes.iter().filter(|outcome| outcome.is_over);
             if late || tried.count() >= limits.batches {
                 break;
             }
@@ -370,11 +436,11 @@ impl<'a> LoadSession<'a> {
                 Err(error) if error.concerns_one_batch() => self.note_error(error),
                 Err(error) => return Err(error),
             }
-            self.tried = index + 1;
+            turns.pop_front();
             self.progress.batch_done();
         }
-        let left = count - self.tried;
-        if !self.outcomes.iter().any(|outcome| outcome.written) {
+        let left = turns.len();
+        if !is_told && !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
         self.late = self.look_for_late(Some(warehouse.connection()))?;
@@ -429,7 +495,11 @@ impl<'a> LoadSession<'a> {
     }
 
     fn exit_status(&self) -> ExitStatus {
-        let outcomes = self.outcomes.iter().map(|outcome| outcome.exit);
+        let outcomes = self.outcomes.iter().map(|outcome| match outcome.outcome {
+            // The examples hold two bad rows on purpose: that is what they show, not something to look after.
+            Ending::Loaded | Ending::Unchanged if self.command == "demo" => ExitStatus::Success,
+            _ => outcome.exit,
+        });
         let errors = self.errors.iter().chain(&self.stopped).chain(&self.fault);
         let errors = errors.map(Error::exit_status);
         let left = (!self.left.is_empty()).then_some(ExitStatus::Incomplete);
@@ -448,6 +518,7 @@ impl<'a> LoadSession<'a> {
             outcomes: &self.outcomes,
             errors: self.errors.iter().chain(&self.fault).collect(),
             published: self.is_published(),
+            given: &self.context.given,
             left: &self.left,
             stopped: self.stopped.as_ref(),
             late: self.late.as_deref().unwrap_or_default(),
@@ -465,12 +536,14 @@ impl<'a> LoadSession<'a> {
             self.late = self.look_for_late(connection.as_ref())?;
         }
         self.report().print(self.doing.format)?;
-        if let (Some(fault), DoingFormat::Json) = (&self.fault, self.doing.format) {
+        if let Some(fault) = &self.fault
+            && self.doing.format == Format::Json
+        {
             // Whoever reads the report may not look at stderr, and whoever is woken up may not have the report.
             super::report_error(fault);
         }
         let exit = self.exit_status();
-        if self.is_stopped() {
+        if self.stop.is_requested() {
             // A name that is being looked up, for one, can't be waited for.
             self.runtime.shutdown_timeout(LAST_WAIT);
         }

@@ -80,6 +80,42 @@ pub fn parse_at(origin: &str, bytes: &[u8], pointer: &str) -> Result<Vec<Announc
     parse(origin, value.get().as_bytes())
 }
 
+/// What the outermost object of a document says about it.
+#[derive(Debug, Default)]
+pub struct Wrapping {
+    /// The envelope's `id`.
+    pub id: Option<String>,
+    /// The envelope's `resource`: decoded if it is a text, else as it is written.
+    pub resource: Option<Vec<u8>>,
+}
+
+/// Reads no more of a document than what is wrapped around its hooks.
+///
+/// # Errors
+/// [`Error::Announcement`] when it is no JSON.
+pub fn wrapping(origin: &str, bytes: &[u8]) -> Result<Wrapping> {
+    let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
+    let document = json::document(text).map_err(|fault| fault.at(origin))?;
+    let members = match Kind::of(document) {
+        Kind::Object => json::object(document).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let find = |name: &str| members.iter().find(|(key, _)| key == name);
+    let id = find("id").and_then(|(_, value)| text_or_none(value));
+    let resource = match find("resource") {
+        Some((_, value)) if Kind::of(value) == Kind::Text => {
+            json::text(value).ok().map(String::into_bytes)
+        }
+        Some((_, value)) if Kind::of(value) != Kind::Null => Some(value.get().into()),
+        _ => None,
+    };
+    Ok(Wrapping { id, resource })
+}
+
+fn text_or_none(value: &RawValue) -> Option<String> {
+    text(value).ok().flatten().filter(|text| !text.is_empty())
+}
+
 /// Reads the rows of an inline list as the archive keeps them: one JSON object after the other.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub struct LoadedRevision {
 pub struct Attempt {
     /// The revision that it would have become.
     pub revision: i32,
-    /// Failed, waiting or expired.
+    /// Failed, waiting, expired or dismissed.
     pub state: State,
     /// Whether its dataset is known.
     pub has_dataset: bool,
@@ -154,7 +154,7 @@ impl Entries {
                     known.highest = known.highest.max(revision);
                 }
                 State::Superseded => known.highest = known.highest.max(revision),
-                state @ (State::Failed | State::Waiting | State::Expired) => {
+                state @ (State::Failed | State::Waiting | State::Expired | State::Dismissed) => {
                     let [rows_read, files, bytes] = entry.others;
                     known.attempt = Some(Attempt {
                         revision,
@@ -170,12 +170,31 @@ impl Entries {
         known
     }
 
+    /// Whether something of this number waits for a later run.
+    #[must_use]
+    pub fn is_waiting(&self, batch_no: &str) -> bool {
+        let mut entries = self.0.get(batch_no).into_iter().flatten();
+        entries.any(|entry| entry.state == State::Waiting)
+    }
+
     /// The datasets under which a batch of this number is loaded.
     #[must_use]
     pub fn datasets_of(&self, batch_no: &str) -> BTreeSet<&str> {
+        self.datasets_with(batch_no, |state| state == State::Loaded)
+    }
+
+    /// The datasets under which a batch of this number is settled: loaded, or dismissed.
+    #[must_use]
+    pub fn datasets_settled(&self, batch_no: &str) -> BTreeSet<&str> {
+        self.datasets_with(batch_no, |state| {
+            matches!(state, State::Loaded | State::Dismissed)
+        })
+    }
+
+    fn datasets_with(&self, batch_no: &str, matches: impl Fn(State) -> bool) -> BTreeSet<&str> {
         let entries = self.0.get(batch_no).into_iter().flatten();
-        let loaded = entries.filter(|entry| entry.state == State::Loaded);
-        loaded.map(|entry| entry.dataset.as_str()).collect()
+        let entries = entries.filter(|entry| matches(entry.state));
+        entries.map(|entry| entry.dataset.as_str()).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use duckdb::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{BatchEntry, Control, Difference, FileEntry, State, check, tables::kind_of};
+use super::{BatchEntry, Control, Difference, FileEntry, State, check, quoted, tables::kind_of};
 use crate::{
     error::{Error, Result},
     warehouse_file::{self, check_magic, keep_writers_out, refused},
@@ -131,9 +131,22 @@ pub fn batches(connection: &Connection, dataset: Option<&str>) -> Result<Vec<Bat
         connection,
         "?::VARCHAR IS NULL OR dataset = ?",
         "QUALIFY row_number() OVER (PARTITION BY dataset, batch_no ORDER BY revision DESC, loaded_at DESC) = 1 \
-         ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'expired' THEN 1 WHEN 'waiting' THEN 2 ELSE 3 END, \
-         rows_rejected = 0, loaded_at DESC, dataset, batch_no",
+         ORDER BY dataset, batch_no DESC",
         &[dataset, dataset],
+    )
+}
+
+/// The attempts at batches with these numbers that are neither loaded nor dismissed.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn open_attempts(connection: &Connection, numbers: &[&str]) -> Result<Vec<BatchRecord>> {
+    let numbers: Vec<String> = numbers.iter().map(|number| quoted(number)).collect();
+    read_batches(
+        connection,
+        &format!("batch_no IN ({})", numbers.join(", ")),
+        "QUALIFY state IN ('failed', 'waiting', 'expired') ORDER BY dataset, batch_no, revision",
+        &[],
     )
 }
 

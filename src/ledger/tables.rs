@@ -42,7 +42,7 @@ pub(super) const TABLES: &[TableText] = &[
             (
                 "state",
                 "VARCHAR",
-                "loaded: its rows are in the table; superseded: a later revision replaced them; failed: nothing of it is loaded, see message; waiting: pages or files are still missing; expired: the link is dead, a new announcement is needed",
+                "loaded: its rows are in the table; superseded: a later revision replaced them; failed: nothing of it is loaded, see message; waiting: pages or files are still missing; expired: the link is dead, a new announcement is needed; dismissed: a person has decided not to load it, see message",
             ),
             (
                 "rows_expected",

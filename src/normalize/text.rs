@@ -71,10 +71,11 @@ pub fn url(cell: &[u8]) -> Result<&str, CellFault> {
     if has_plain_host(rest) && is_plain(rest) {
         return Ok(text);
     }
-    if let Some(why) = ambiguity(text, None) {
+    let taken = Url::parse(text);
+    if let Some(why) = ambiguity(text, taken.as_ref().ok()) {
         return Err(CellFault::new(RejectionCode::NotAllowed, why));
     }
-    match Url::parse(text) {
+    match taken {
         Ok(_) => Ok(text),
         Err(error) => Err(not_a_url(&error.to_string())),
     }

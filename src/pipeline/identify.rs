@@ -15,6 +15,7 @@ use crate::{
     contract::{Contract, CsvFormat},
     error::{Error, FetchError, FetchKind, Result},
     history::{Refusal, Standing},
+    ledger::UNKNOWN_DATASET,
     load::Warehouse,
     reader::Header,
 };
@@ -43,7 +44,7 @@ pub(super) enum Identification {
     /// It can be loaded.
     Ready(Box<Identified>),
     /// Something else stands and stays.
-    Refused(Arc<Contract>, Box<Standing>, Refusal),
+    Refused(String, Box<Standing>, Refusal),
     /// There is nothing to load and nothing that says into what.
     Nothing,
     /// A file changed while it was opened.
@@ -59,27 +60,23 @@ impl Pipeline<'_> {
         warehouse: &mut Warehouse,
         batch: &Batch,
     ) -> Result<Identification> {
-        let told = match self.told(warehouse, batch) {
+        let told = self.told(warehouse, batch);
+        // What is older than what stands is not even fetched: its link may well be dead.
+        let presumed = match &told {
+            Ok(Told::Dataset(contract)) => contract.name.to_string(),
+            Ok(Told::Unknown | Told::Nothing) | Err(_) => self.only_known(warehouse, batch)?,
+        };
+        let standing = self.standing(warehouse, &presumed, batch)?;
+        if let Some(refusal) = refusal(&standing, batch) {
+            let standing = Box::new(standing);
+            return Ok(Identification::Refused(presumed, standing, refusal));
+        }
+        let told = match told {
             Ok(Told::Dataset(contract)) => Some(contract),
             Ok(Told::Unknown) => None,
             Ok(Told::Nothing) => return Ok(Identification::Nothing),
             Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
         };
-        // What is older than what stands is not even fetched: its link may well be dead.
-        let presumed = match &told {
-            Some(contract) => Some(Arc::clone(contract)),
-            None => self.only_known(warehouse, batch)?,
-        };
-        if let Some(contract) = presumed {
-            let standing = self.standing(warehouse, &contract, batch)?;
-            if let Some(refusal) = refusal(&standing, batch) {
-                return Ok(Identification::Refused(
-                    contract,
-                    Box::new(standing),
-                    refusal,
-                ));
-            }
-        }
         if let Some(missing) = &batch.missing {
             let waiting = Failure::waiting(format!("{missing} not announced yet"));
             return Ok(Identification::Failed(told, waiting));
@@ -106,10 +103,12 @@ impl Pipeline<'_> {
                 return Ok(Identification::Failed(Some(contract), Failure::of(error)?));
             }
         }
-        let standing = self.standing(warehouse, &contract, batch)?;
+        let dataset = contract.name.as_str();
+        let standing = self.standing(warehouse, dataset, batch)?;
         if let Some(refusal) = refusal(&standing, batch) {
+            let dataset = dataset.to_owned();
             return Ok(Identification::Refused(
-                contract,
+                dataset,
                 Box::new(standing),
                 refusal,
             ));
@@ -126,10 +125,9 @@ impl Pipeline<'_> {
     pub(super) fn standing(
         &self,
         warehouse: &mut Warehouse,
-        contract: &Contract,
+        dataset: &str,
         batch: &Batch,
     ) -> Result<Standing> {
-        let dataset = contract.name.as_str();
         let entries = warehouse.entries_of(batch.batch_no.as_str())?;
         Standing::of(entries, &self.feeding.archive, dataset, &batch.batch_no)
     }
@@ -174,16 +172,12 @@ impl Pipeline<'_> {
     }
 
     /// The dataset that the ledger knows the number under, if it is one.
-    fn only_known(
-        &self,
-        warehouse: &mut Warehouse,
-        batch: &Batch,
-    ) -> Result<Option<Arc<Contract>>> {
+    fn only_known(&self, warehouse: &mut Warehouse, batch: &Batch) -> Result<String> {
         let datasets = warehouse.entries_of(batch.batch_no.as_str())?;
-        let datasets = Vec::from_iter(datasets.datasets_of(batch.batch_no.as_str()));
+        let datasets = Vec::from_iter(datasets.datasets_settled(batch.batch_no.as_str()));
         Ok(match datasets.as_slice() {
-            [only] => self.contracts.get(only).cloned(),
-            _ => None,
+            [only] => (*only).to_owned(),
+            _ => UNKNOWN_DATASET.to_owned(),
         })
     }
 

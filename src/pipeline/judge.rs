@@ -59,6 +59,14 @@ impl Failure {
         }
     }
 
+    /// Why, for whoever looks at the ledger: what the settings are against, they can mend.
+    pub(super) fn in_the_books(&self) -> String {
+        match (self.state, &self.hint) {
+            (FailedState::Held, Some(hint)) => format!("{}; {hint}", self.message),
+            _ => self.message.clone(),
+        }
+    }
+
     /// What an error means for the batch that it is about; one that ends the run comes back.
     pub(super) fn of(error: Error) -> Result<Self> {
         let policy = error.policy();

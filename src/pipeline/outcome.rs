@@ -19,16 +19,19 @@ pub enum Ending {
     Waiting,
     /// Its link is dead.
     Expired,
+    /// A person has decided that it is not to be loaded.
+    Dismissed,
 }
 
 impl Ending {
     /// All of them, the best first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Loaded,
         Self::Unchanged,
         Self::Failed,
         Self::Waiting,
         Self::Expired,
+        Self::Dismissed,
     ];
 
     /// As reports have it.
@@ -40,6 +43,7 @@ impl Ending {
             Self::Failed => State::Failed.as_str(),
             Self::Waiting => State::Waiting.as_str(),
             Self::Expired => State::Expired.as_str(),
+            Self::Dismissed => State::Dismissed.as_str(),
         }
     }
 }
@@ -75,6 +79,9 @@ pub struct Outcome {
     /// What the process returns because of it.
     #[serde(skip)]
     pub exit: ExitStatus,
+    /// Whether it has come to its end: no later run would do otherwise with the same announcement.
+    #[serde(skip)]
+    pub is_over: bool,
     /// Whether the warehouse was written.
     #[serde(skip)]
     pub written: bool,

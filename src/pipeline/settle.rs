@@ -42,7 +42,7 @@ impl<'r> Record<'r> {
             false => 0,
         };
         let difference = judged.and_then(|judged| judged.difference);
-        let why = failure.map(|failure| failure.message.clone());
+        let why = failure.map(Failure::in_the_books);
         let found = judged.into_iter().flat_map(|judged| &judged.notes);
         let notes = batch.notes.iter().chain(found).cloned();
         let notes: Vec<String> = why.into_iter().chain(notes).collect();
@@ -130,6 +130,7 @@ impl<'r> Record<'r> {
             message: None,
             hint: None,
             exit: ExitStatus::Success,
+            is_over: true,
             written: false,
         }
     }
@@ -279,13 +280,12 @@ impl Pipeline<'_> {
     pub(super) fn refused(
         &self,
         batch: &Batch,
-        contract: &Contract,
+        dataset: &str,
         standing: &Standing,
         refusal: &Refusal,
     ) -> Outcome {
-        let is_surprising =
-            batch.replay.is_none() && (batch.by_hand || !refusal.something_stands());
-        let record = Record::of(batch, contract.name.as_str(), &self.run_id, 0, None, None);
+        let is_surprising = batch.replay.is_none() && (batch.by_hand || !refusal.is_in_order());
+        let record = Record::of(batch, dataset, &self.run_id, 0, None, None);
         Outcome {
             revision: standing.loaded().map(|loaded| loaded.revision),
             message: Some(refusal.in_words()),
@@ -347,8 +347,9 @@ impl Pipeline<'_> {
             judged,
             Some(&failure),
         );
-        // Nobody knows what to load: that is for who made the call, not for the books.
-        let is_for_the_books = contract.is_some() || failure.exit != ExitStatus::Fault;
+        // Nobody knows what to load: that is for who made the call, not for the books, unless nobody did.
+        let is_for_the_books =
+            contract.is_some() || !batch.by_hand || failure.exit != ExitStatus::Fault;
         let written = is_for_the_books && !record.is_said(standing.attempt());
         if written {
             let child = self.contracts.child_of(dataset);
@@ -369,17 +370,37 @@ impl Pipeline<'_> {
             warehouse.forget_file_ids();
         }
         let ending = match failure.state {
-            FailedState::Failed => Ending::Failed,
+            FailedState::Failed | FailedState::Held => Ending::Failed,
             FailedState::Waiting => Ending::Waiting,
             FailedState::Expired => Ending::Expired,
+        };
+        let is_over = match failure.state {
+            FailedState::Failed => failure.exit == ExitStatus::Attention,
+            FailedState::Expired => !self.may_come_yet(batch),
+            FailedState::Waiting | FailedState::Held => false,
+        };
+        let exit = match failure.state {
+            // Nobody is woken up twice for what waits for somebody.
+            FailedState::Held if !batch.by_hand && !written => ExitStatus::Success,
+            FailedState::Held if !batch.by_hand => ExitStatus::Attention,
+            FailedState::Expired if !batch.by_hand && is_over => ExitStatus::Attention,
+            _ => failure.exit,
         };
         Ok(Outcome {
             message: Some(failure.message),
             hint: failure.hint,
-            exit: failure.exit,
+            exit,
+            is_over,
             written,
             ..record.outcome(ending)
         })
+    }
+
+    /// Whether a file that is not there may be put there late: its announcement is young.
+    fn may_come_yet(&self, batch: &Batch) -> bool {
+        let age = ledger::now().saturating_sub(batch.acceptance.at);
+        let patience = self.feeding.download.retry_gone_for.as_micros();
+        u128::try_from(age).is_ok_and(|age| age < patience)
     }
 
     /// What an archive could not give is no part of the batch's history: it is said, and not written down.
@@ -525,7 +546,7 @@ impl FailedState {
     /// The ledger's word.
     pub(crate) fn state(self) -> State {
         match self {
-            Self::Failed => State::Failed,
+            Self::Failed | Self::Held => State::Failed,
             Self::Waiting => State::Waiting,
             Self::Expired => State::Expired,
         }

@@ -15,14 +15,19 @@ pub(super) struct Located {
     pub(super) quoted: bool,
 }
 
-/// The cells of one record.
-fn split(record: &[u8], delimiter: u8) -> ByteRecord {
+/// The cells of one record; `None` where the text is none that is whole, or more than one.
+fn split(text: &[u8], delimiter: u8) -> Option<ByteRecord> {
+    if quoting::is_open(text, delimiter) {
+        return None;
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter)
-        .from_reader(record);
-    let first = reader.byte_records().next().and_then(Result::ok);
-    first.unwrap_or_default().iter().collect()
+        .flexible(true)
+        .from_reader(text);
+    let mut records = reader.byte_records();
+    let first = records.next()?.ok()?;
+    records.next().is_none().then(|| first.iter().collect())
 }
 
 impl<S> RecordReader<S>
@@ -50,17 +55,17 @@ where
                 self.ended_with_line_break = ended_with_line_break;
                 continue;
             }
-            if quoting::is_open(text(&located), self.delimiter) {
+            let Some(record) = split(text(&located), self.delimiter) else {
                 // It was split as if its first cell had no quotes: nobody knows any more which lines are rows.
                 return Err(self.file_error(
                     &format!(
-                        "line {}: a byte order mark stands before a quoted cell of several lines",
+                        "line {}: a byte order mark stands before a quoted cell, and it can't be told where its row ends",
                         located.line
                     ),
                     Some("ask for the file to be exported again"),
                 ));
-            }
-            self.record = split(text(&located), self.delimiter);
+            };
+            self.record = record;
             return Ok(Some(located));
         }
     }

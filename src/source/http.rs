@@ -144,10 +144,11 @@ fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, Failure> {
     let text = std::str::from_utf8(location.as_bytes()).map(str::trim);
     let no_url = || Failure::malformed("a redirect leads to something that is not a URL");
     let text = text.map_err(|_| no_url())?;
-    if let Some(why) = ambiguity(text, Some(from)) {
+    let next = from.join(text);
+    if let Some(why) = ambiguity(text, next.as_ref().ok()) {
         return Err(Failure::malformed(format!("a redirect leads to {why}")));
     }
-    let mut next = from.join(text).map_err(|_| no_url())?;
+    let mut next = next.map_err(|_| no_url())?;
     if from.scheme() == "https" && next.scheme() == "http" {
         return Err(Failure::refused("a redirect leads from https to http"));
     }

@@ -15,20 +15,12 @@ const READ_DIFFERENTLY: &str = "a URL that programs read differently";
 
 /// Why programs may read `text` differently, if they may: a phrase that names the rule and nothing of the URL.
 ///
-/// `text` is a URL, or a reference to one as redirects have it; `base` is what a reference is relative to.
+/// `text` is a URL, or a reference to one as redirects have it; `taken` is what this program takes it for, if it is one.
 #[must_use]
-pub fn ambiguity(text: &str, base: Option<&Url>) -> Option<String> {
+pub fn ambiguity(text: &str, taken: Option<&Url>) -> Option<String> {
     let why = in_characters(text).or_else(|| {
         let reference = Reference::of(text);
-        let in_authority = || {
-            let parsed = match base {
-                Some(base) => base.join(text),
-                None => Url::parse(text),
-            };
-            let host = parsed.as_ref().ok().and_then(Url::host_str);
-            in_authority(&reference, host)
-        };
-        in_authority().or_else(|| in_path(reference.path))
+        in_authority(&reference, taken.and_then(Url::host_str)).or_else(|| in_path(reference.path))
     })?;
     Some(format!("{READ_DIFFERENTLY}: {why}"))
 }
@@ -154,7 +146,13 @@ fn in_path(path: &str) -> Option<String> {
 mod tests {
     use reqwest::Url;
 
-    use super::ambiguity;
+    fn ambiguity(text: &str, base: Option<&Url>) -> Option<String> {
+        let taken = match base {
+            Some(base) => base.join(text),
+            None => Url::parse(text),
+        };
+        super::ambiguity(text, taken.as_ref().ok())
+    }
 
     #[test]
     fn urls_that_mean_one_thing_are_taken() {

@@ -1,6 +1,7 @@
 //! Batches again: from the archive, by their announcements, from the provider.
 
 mod archive;
+mod leftover;
 mod refetch;
 mod retention;
 

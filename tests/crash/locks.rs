@@ -39,7 +39,13 @@ fn without_flock_one_run_works_and_the_other_waits_or_exits_3() {
     for run in [first, second] {
         let ran = finish(run);
         assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
-        assert!(ran.stderr.contains("(INJECTED)"), "{}", ran.stderr);
+        // On a busy machine the first may be through before the second has looked: then it has nothing to lock for.
+        let locked = ran.stderr.contains("(INJECTED)");
+        assert!(
+            locked || ran.stdout.starts_with("nothing to do"),
+            "{}",
+            ran.stderr
+        );
     }
     assert_eq!(
         workspace.query("SELECT revision::VARCHAR FROM redledger.batch"),

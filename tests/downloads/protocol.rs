@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use redledger::error::FetchKind;
+use redledger::{error::FetchKind, source::Fetcher, source_url::SourceUrl};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
 use super::{assert_fails, config, csv, drain, fetcher, url};
+
+/// A listener, who asks it once, and for what.
+async fn listening(scheme: &str) -> (TcpListener, Fetcher, SourceUrl) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut config = config();
+    config.attempts = 1;
+    let (fetcher, _) = fetcher(&config);
+    let address = url(&format!("{scheme}://127.0.0.1:{port}/a.csv"));
+    (listener, fetcher, address)
+}
 
 /// What a client sends first to a listener, once `enough` says that it is all there.
 async fn first_bytes(
@@ -54,12 +65,7 @@ fn offered(hello: &[u8]) -> Vec<String> {
 
 #[tokio::test]
 async fn tls_offers_nothing_but_http_1_1() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let mut config = config();
-    config.attempts = 1;
-    let (fetcher, _) = fetcher(&config);
-    let address = url(&format!("https://127.0.0.1:{port}/a.csv"));
+    let (listener, fetcher, address) = listening("https").await;
     let client = tokio::spawn(async move { fetcher.open(&address).await.map(drop) });
     let (hello, stream) = first_bytes(&listener, |bytes| {
         bytes.len() >= 5 && bytes.len() >= 5 + (usize::from(bytes[3]) << 8 | usize::from(bytes[4]))
@@ -73,12 +79,7 @@ async fn tls_offers_nothing_but_http_1_1() {
 
 #[tokio::test]
 async fn in_clear_text_http_1_1_is_spoken_and_an_answer_in_http_2_is_none() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let mut config = config();
-    config.attempts = 1;
-    let (fetcher, _) = fetcher(&config);
-    let address = url(&format!("http://127.0.0.1:{port}/a.csv"));
+    let (listener, fetcher, address) = listening("http").await;
     let client = tokio::spawn(async move {
         match fetcher.open(&address).await {
             Ok(opened) => drain(opened).await,

@@ -40,7 +40,7 @@ fn page_on_downloads_holds_the_table_of_failures() {
         let policy = kind.policy();
         let retried = if policy.retry { "yes" } else { "no" };
         let state = match policy.state {
-            FailedState::Failed => "`failed`",
+            FailedState::Failed | FailedState::Held => "`failed`",
             FailedState::Waiting => "`waiting`",
             FailedState::Expired => "`expired`",
         };

@@ -123,3 +123,21 @@ fn a_batch_that_came_with_the_run_is_gone_until_it_is_announced_anew() {
     stands(&workspace, "-1");
     workspace.verify();
 }
+
+/// Killed when it had written down what it withdraws, and had not put the file before back.
+#[test]
+fn a_rollback_that_was_cut_off_has_withdrawn_nothing() {
+    let workspace = Workspace::new();
+    run(&workspace, &announced("-1", 0)).loaded(1);
+    run(&workspace, &announced("-2", 60)).loaded(2);
+    let other = rolled_back();
+    let written = other.data().join("archive/withdrawn.json");
+    std::fs::copy(written, workspace.data().join("archive/withdrawn.json")).expect("copied");
+    stands(&workspace, "-2");
+    run(&workspace, &announced("-2", 60)).unchanged(0);
+    lose(&workspace);
+    command(&workspace, &["backfill", "*"], 0);
+    stands(&workspace, "-2");
+    assert_eq!(history(&workspace), ["1 superseded", "2 loaded"]);
+    workspace.verify();
+}

@@ -1,6 +1,8 @@
 //! The night: announcements are received all day, and a scheduled run loads them.
 
 mod cadence;
+mod dismiss;
+mod held;
 mod inbox;
 mod month;
 mod reports;

@@ -84,6 +84,7 @@ async fn every_outcome_is_reported_as_the_schema_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_links_and_nothing_to_do_are_reported_as_the_schema_says() {
     let workspace = Workspace::new();
+    std::fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let nothing = report(&workspace.run(&["run", "--format", "json"]));
     assert_eq!(faults(&nothing), Vec::<String>::new(), "{nothing:#}");
     assert_eq!(nothing["summary"], "nothing to do");
@@ -127,4 +128,44 @@ fn the_schema_lists_the_exit_statuses_and_outcomes_of_the_program() {
     .map(|status| u64::from(status.code()))
     .to_vec();
     assert_eq!(schema["properties"]["exit_code"]["enum"], json!(codes));
+}
+
+/// The third of four batches meets a fault of the machine: what was done is said, and that nothing of it is published.
+#[test]
+fn a_fault_half_way_through_a_night_leaves_a_report_of_all_of_it() {
+    let workspace = Workspace::new();
+    receive(
+        &workspace,
+        &["B1", "B2", "B3", "B4"].map(|number| inline(number, 1)),
+    );
+    let archive = workspace.data().join("archive/account_negative");
+    std::fs::create_dir_all(&archive).expect("a folder");
+    std::fs::write(archive.join("B3"), "no folder").expect("to write");
+    let ran = workspace.run(&["run", "--format", "json"]);
+    assert_eq!(ran.exit, Some(2));
+    let said = report(&ran);
+    assert_eq!(faults(&said), Vec::<String>::new(), "{said:#}");
+    assert_eq!(said["published"], false);
+    let batches = said["batches"].as_array().expect("batches");
+    let numbers: Vec<&Value> = batches.iter().map(|of| &of["batch_no"]).collect();
+    assert_eq!(numbers, ["B1", "B2"]);
+    assert_eq!(said["not_tried"], json!(["B3", "B4"]));
+    let message = said["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("archive/account_negative/B3"), "{message}");
+    assert!(
+        ran.stderr.contains("archive/account_negative/B3"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!workspace.data().join("warehouse.duckdb").exists());
+
+    // Nothing was taken out of the inbox: the next run does it all.
+    std::fs::remove_file(archive.join("B3")).expect("to remove");
+    let said = report(&workspace.run(&["run", "--format", "json"]));
+    assert_eq!(
+        said["batches"].as_array().map(Vec::len),
+        Some(4),
+        "{said:#}"
+    );
+    assert_eq!(said["exit_code"], 0);
 }

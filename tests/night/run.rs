@@ -117,7 +117,7 @@ fn pages_are_put_together_from_several_deliveries_and_wait_for_each_other_across
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_in_passing_is_tried_again_and_a_dead_link_is_not() {
+async fn what_failed_in_passing_is_tried_again_and_a_link_that_is_long_dead_is_not() {
     let csv = format!("{HEADER}\n{}", ROW);
     let server = Server::start(move |request| match &*request.path {
         "/dead.csv" => Reply::new(403, ""),
@@ -130,7 +130,7 @@ async fn what_failed_in_passing_is_tried_again_and_a_dead_link_is_not() {
     receive(
         &workspace,
         &[
-            hook("DEAD", "/dead.csv"),
+            made_at(&hook("DEAD", "/dead.csv"), 1_774_888_600_000),
             hook("DOWN", "/down.csv"),
             inline("FINE", 1),
         ],
@@ -233,6 +233,20 @@ fn loaded_announcements_are_kept_privately_and_not_for_ever() {
     // A run with nothing to load tidies up as well.
     assert_eq!(workspace.run(&RUN).exit, Some(0));
     assert_eq!(names(&workspace, "inbox/done"), [kept[1].clone()]);
+}
+
+#[test]
+fn an_announcement_that_has_waited_for_long_is_kept_as_long_as_any_other_from_when_it_was_done() {
+    let workspace = Workspace::new().set("INBOX__KEEP_DONE", "10days");
+    let paths = receive(&workspace, &[inline("LATE", 1)]);
+    let file = fs::File::options().append(true).open(&paths[0]);
+    let then = SystemTime::now() - std::time::Duration::from_secs(100 * 86_400);
+    file.and_then(|file| file.set_modified(then))
+        .expect("to set");
+    for _ in 0..2 {
+        assert_eq!(workspace.run(&RUN).exit, Some(0));
+        assert_eq!(names(&workspace, "inbox/done").len(), 1);
+    }
 }
 
 #[test]
@@ -345,6 +359,7 @@ fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
 #[test]
 fn with_nothing_to_do_nothing_is_touched() {
     let workspace = Workspace::new();
+    fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let ran = workspace.run(&["run"]);
     assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
     assert!(ran.stdout.starts_with("nothing to do"), "{}", ran.stdout);
