@@ -49,6 +49,9 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     let data_dir = cli.global.data_dir.clone();
     let settings_file = cli.global.config.clone();
     let context = Context::new(cli.global)?;
+    if !matches!(cli.command, Command::Config(_) | Command::Datasets(_)) {
+        ingest::check_events(&context)?;
+    }
     match cli.command {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),

@@ -29,16 +29,7 @@ pub(super) fn run(
 fn check(context: &Context, file: Option<&Path>) -> Result<()> {
     let config = &context.config;
     Fetcher::new(&config.download)?;
-    for (event, dataset) in &config.hook.events {
-        context
-            .contracts
-            .require(dataset)
-            .map_err(|error| Error::Settings {
-                place: format!("[hook.events] `{event}`"),
-                message: error.to_string(),
-                hint: error.hint().map(str::to_owned),
-            })?;
-    }
+    super::ingest::check_events(context)?;
     super::cadence::check(context)?;
     let implicit = Path::new("redledger.toml");
     let file = file.or_else(|| implicit.is_file().then_some(implicit));

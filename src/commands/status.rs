@@ -2,7 +2,7 @@
 
 mod details;
 
-use std::{fs::File, io::Read as _};
+use std::io::Read as _;
 
 use duckdb::Connection;
 use serde_json::Value;
@@ -130,11 +130,15 @@ fn say_inbox(inbox: &Inbox) -> Result<()> {
         say!("inbox: {waiting} for the next run");
     }
     for path in waiting {
-        let read = File::open(&path).and_then(|mut file| file.read(&mut [0]));
+        let read = Inbox::open(&path).and_then(|mut file| file.read(&mut [0]));
         if let Err(error) = read {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             say!("inbox: {name} can't be read: {error}");
         }
+    }
+    for path in inbox.passed_over()? {
+        let name = path.file_name().unwrap_or_default().display();
+        say!("inbox: {name} is not read: an announcement's name ends in .json");
     }
     let bad = inbox.put_aside()? as u64;
     if bad > 0 {

@@ -4,7 +4,10 @@
 //! in silence. A [`RawValue`] is the value's own text; one level is opened at a time, so depth costs no
 //! stack.
 
-use std::fmt;
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -48,21 +51,38 @@ impl Kind {
 }
 
 /// The text of a document, without its byte order mark.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        Fault::new(format!(
-            "not JSON: not UTF-8 at line {line} column {}",
-            before.len() - line_start + 1
-        ))
-        .hint("an announcement is JSON in UTF-8")
-    })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+///
+/// A byte that is no UTF-8 becomes the escape of half a surrogate pair, `\udcXX`: where it stands in a row it costs that
+/// row, as such an escape does, and not the others.
+pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
+    let error = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into()),
+        Err(error) => error,
+    };
+    let mut text = String::with_capacity(bytes.len() + 64);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\udc{byte:02x}");
+        }
+    }
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    if serde_json::from_str::<&RawValue>(&text).is_ok() {
+        return Ok(text.into());
+    }
+    let before = &bytes[..error.valid_up_to()];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    Err(Fault::new(format!(
+        "not JSON: not UTF-8 at line {line} column {}",
+        before.len() - line_start + 1
+    ))
+    .hint("an announcement is JSON in UTF-8"))
 }
 
 /// The one value of a document.
@@ -99,8 +119,45 @@ pub(super) fn document(text: &str) -> Result<&RawValue, Fault> {
 
 /// A string's characters, unescaped. Only for [`Kind::Text`].
 pub(super) fn text(raw: &RawValue) -> Result<String, Fault> {
-    serde_json::from_str(raw.get())
-        .map_err(|_| Fault::new("holds an escape that is no character (half a surrogate pair)"))
+    serde_json::from_str(raw.get()).map_err(|_| {
+        Fault::new("holds what is no character: bytes that are not UTF-8, or half a surrogate pair")
+    })
+}
+
+/// Like [`text`], of a string that is a document itself: an escape that is no character stays one, for whatever
+/// it stands in.
+pub(super) fn inner_document(raw: &RawValue) -> Result<String, Fault> {
+    text(raw).or_else(|fault| {
+        let kept = with_halves_kept(raw.get());
+        serde_json::from_str(&kept).map_err(|_| fault)
+    })
+}
+
+/// A string's JSON in which escapes of half a surrogate pair have become the text of such an escape.
+fn with_halves_kept(json: &str) -> String {
+    let unit = |at: usize| {
+        let escape = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let mut kept = String::with_capacity(json.len() + 64);
+    let (mut from, mut at) = (0, 0);
+    while let Some(found) = json[at..].find('\\') {
+        at += found;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                kept.push_str(&json[from..at]);
+                kept.push('\\');
+                from = at;
+                6
+            }
+            (Some(_), _) => 6,
+            // An escape is of at least one character, which need not be one byte where this is no JSON.
+            (None, _) => 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    kept.push_str(&json[from..]);
+    kept
 }
 
 /// The elements of an array. Only for [`Kind::Array`].
@@ -108,26 +165,36 @@ pub(super) fn array(raw: &RawValue) -> Result<Vec<&RawValue>, Fault> {
     serde_json::from_str(raw.get()).map_err(|error| Fault::new(format!("not JSON: {error}")))
 }
 
-/// What is wrong with a key of half a surrogate pair.
-pub(super) const NO_KEY: &str = "a key holds an escape that is no character";
-
-/// Whether an object's keys are text. Only for [`Kind::Object`].
-pub(super) fn has_text_for_keys(raw: &RawValue) -> bool {
-    serde_json::from_str::<Members<'_>>(raw.get()).is_ok()
-}
+/// What is wrong with a key that is no text.
+const NO_KEY: &str = "a key holds what is no character";
 
 /// The members of an object, in their order. Only for [`Kind::Object`].
 pub(super) fn object(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault> {
-    let Members(members) = serde_json::from_str(raw.get()).map_err(|_| Fault::new(NO_KEY))?;
-    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
-    keys.sort_unstable();
-    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(
-            Fault::new(format!("{} appears twice in one object", shown(pair[0])))
-                .hint("which of the two is meant can't be known: ask for it to be announced again"),
-        ),
+    let members = members(raw)?;
+    match repeated(&members) {
+        Some(key) => Err(Fault::new(appears_twice(key))
+            .hint("which of the two is meant can't be known: ask for it to be announced again")),
         None => Ok(members),
     }
+}
+
+/// The same, whether or not keys repeat.
+pub(super) fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault> {
+    let Members(members) = serde_json::from_str(raw.get()).map_err(|_| Fault::new(NO_KEY))?;
+    Ok(members)
+}
+
+/// A key that stands more than once.
+pub(super) fn repeated<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
+    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    let pair = keys.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(pair[0])
+}
+
+/// What is wrong with a key that stands more than once.
+pub(super) fn appears_twice(key: &str) -> String {
+    format!("{} appears twice in one object", shown(key))
 }
 
 /// A key as messages show it: on one line, of bounded length.
@@ -162,5 +229,38 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
 
         deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).expect("JSON")
+    }
+
+    #[test]
+    fn of_a_document_in_a_text_halves_of_pairs_stay_escapes() {
+        for (json, document) in [
+            (r#""{\"a\":\"x\"}""#, r#"{"a":"x"}"#),
+            (r#""\"\ud83d\"""#, r#""\ud83d""#),
+            (r#""\"\udcff\ud83d\ude00\n\"""#, "\"\\udcff\u{1f600}\n\""),
+            (r#""\"\ud83d\ud83d\ude00\"""#, "\"\\ud83d\u{1f600}\""),
+            (r#""\"\\ud83d\"""#, r#""\ud83d""#),
+        ] {
+            assert_eq!(inner_document(raw(json)).expect("text"), document, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_is_an_escape_in_a_string_and_a_fault_elsewhere() {
+        assert_eq!(decode(b"\xef\xbb\xbf{}").expect("text"), "{}");
+        assert_eq!(
+            decode(b"\xef\xbb\xbf\"\xff\"").expect("text"),
+            r#""\udcff""#
+        );
+        assert_eq!(decode(b"\"\xe4\xb8\"").expect("text"), r#""\udce4\udcb8""#);
+        assert!(decode(b"\xff{}").is_err());
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Arrival {
     pub(super) stamp: i64,
     content: String,
     id: Option<String>,
-    resource: Option<String>,
+    pub(super) resource: Option<String>,
 }
 
 impl Arrival {

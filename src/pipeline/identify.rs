@@ -50,6 +50,9 @@ impl Pipeline<'_> {
         warehouse: &mut Warehouse,
         batch: &Batch,
     ) -> Result<Identification> {
+        if let Some(failure) = unsigned_dataset(warehouse, batch)? {
+            return Ok(Identification::Failed(None, failure));
+        }
         let told = match self.told(warehouse, batch) {
             Ok(Told::Dataset(contract)) => Some(contract),
             Ok(Told::Unknown) => None,
@@ -61,6 +64,7 @@ impl Pipeline<'_> {
             Some(contract) => Some(Arc::clone(contract)),
             None => self.only_known(warehouse, batch)?,
         };
+        let mut is_loaded = false;
         if let Some(contract) = presumed {
             let standing = self.standing(warehouse, &contract, batch)?;
             if let Some(refusal) = refusal(&standing, batch) {
@@ -70,9 +74,13 @@ impl Pipeline<'_> {
                     refusal,
                 ));
             }
+            is_loaded = standing.loaded().is_some();
         }
-        if let Some(missing) = &batch.missing {
-            let waiting = Failure::waiting(format!("{missing} not announced yet"));
+        // What is loaded may have come again in part: then what came is looked at.
+        if let Some(missing) = &batch.missing
+            && !is_loaded
+        {
+            let waiting = Failure::waiting(missing_pages(missing), batch);
             return Ok(Identification::Failed(told, waiting));
         }
         let (contract, headed) = match self.headed(batch, told.as_ref()) {
@@ -217,6 +225,33 @@ impl Pipeline<'_> {
         let headed = (is_read && file.header_fault().is_none()).then_some(file);
         Ok(Some((Arc::clone(contract), headed)))
     }
+}
+
+/// That pages are missing.
+pub(super) fn missing_pages(missing: &str) -> String {
+    format!("{missing} not announced yet")
+}
+
+/// That a batch would change its dataset by an `eventType` that nobody has signed.
+fn unsigned_dataset(warehouse: &mut Warehouse, batch: &Batch) -> Result<Option<Failure>> {
+    let Some(told) = batch.dataset.as_ref().filter(|_| batch.dataset_is_unsigned) else {
+        return Ok(None);
+    };
+    let entries = warehouse.entries_of(batch.batch_no.as_str())?;
+    let loaded = Vec::from_iter(entries.datasets_of(batch.batch_no.as_str()));
+    let is_other = !loaded.is_empty() && !loaded.contains(&told.name.as_str());
+    Ok(is_other.then(|| {
+        Failure::failed(
+            format!(
+                "its `eventType` stands for {}, but the batch is loaded in {}, and the `eventType` is not signed",
+                told.name,
+                loaded.join(", ")
+            ),
+            Some(
+                "if it is right, give it by hand with --dataset; a [serve] signature of the body signs the `eventType` too",
+            ),
+        )
+    }))
 }
 
 /// What is known of a batch's dataset beforehand.

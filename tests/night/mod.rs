@@ -2,6 +2,7 @@
 
 mod cadence;
 mod inbox;
+mod issues;
 mod month;
 mod reports;
 mod run;
