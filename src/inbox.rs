@@ -122,6 +122,20 @@ impl Inbox {
         Ok(stored)
     }
 
+    /// Writes and removes a little where announcements are stored.
+    ///
+    /// # Errors
+    /// The operating system's, if nothing can be stored.
+    pub fn try_to_store(&self) -> io::Result<()> {
+        create_private(&self.folder)?;
+        self.check_format()
+            .map_err(|error| io::Error::other(error.chain()))?;
+        LastStamp::probe(&self.folder)?;
+        let mut file = incoming(&self.folder)?;
+        file.write_all(&[b' '; 1 << 10])?;
+        file.as_file().sync_all()
+    }
+
     /// Whether a file is waiting or was loaded. A run moves files while a receiver remembers them.
     fn is_kept(&self, name: &str) -> bool {
         self.folder.join(name).exists() || self.folder.join("done").join(name).exists()

@@ -50,8 +50,8 @@ impl Pipeline<'_> {
         warehouse: &mut Warehouse,
         batch: &Batch,
     ) -> Result<Identification> {
-        if let Some(failure) = unsigned_dataset(warehouse, batch)? {
-            return Ok(Identification::Failed(None, failure));
+        if let Some(known) = self.unsigned_dataset(warehouse, batch)? {
+            return Ok(known);
         }
         let told = match self.told(warehouse, batch) {
             Ok(Told::Dataset(contract)) => Some(contract),
@@ -120,6 +120,38 @@ impl Pipeline<'_> {
             standing,
             headed,
         })))
+    }
+
+    /// Where a batch would change its dataset by an `eventType` that nobody has signed.
+    fn unsigned_dataset(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+    ) -> Result<Option<Identification>> {
+        let Some(told) = batch.dataset.as_ref().filter(|_| batch.dataset_is_unsigned) else {
+            return Ok(None);
+        };
+        let entries = warehouse.entries_of(batch.batch_no.as_str())?;
+        let loaded = Vec::from_iter(entries.datasets_of(batch.batch_no.as_str()));
+        if loaded.is_empty() || loaded.contains(&told.name.as_str()) {
+            return Ok(None);
+        }
+        let message = format!(
+            "its `eventType` stands for {}, but the batch is loaded in {}, and the `eventType` is not signed",
+            told.name,
+            loaded.join(", ")
+        );
+        if let Some(contract) = self.only_known(warehouse, batch)? {
+            let standing = self.standing(warehouse, &contract, batch)?;
+            // Nothing would come of it in its own dataset either.
+            if let Some(refusal) = refusal(&standing, batch) {
+                let standing = Box::new(standing);
+                return Ok(Some(Identification::Refused(contract, standing, refusal)));
+            }
+        }
+        let hint = "if it is right, give it by hand with --dataset; a [serve] signature of the body signs the `eventType` too";
+        let failure = Failure::failed(message, Some(hint));
+        Ok(Some(Identification::Failed(None, failure)))
     }
 
     pub(super) fn standing(
@@ -230,28 +262,6 @@ impl Pipeline<'_> {
 /// That pages are missing.
 pub(super) fn missing_pages(missing: &str) -> String {
     format!("{missing} not announced yet")
-}
-
-/// That a batch would change its dataset by an `eventType` that nobody has signed.
-fn unsigned_dataset(warehouse: &mut Warehouse, batch: &Batch) -> Result<Option<Failure>> {
-    let Some(told) = batch.dataset.as_ref().filter(|_| batch.dataset_is_unsigned) else {
-        return Ok(None);
-    };
-    let entries = warehouse.entries_of(batch.batch_no.as_str())?;
-    let loaded = Vec::from_iter(entries.datasets_of(batch.batch_no.as_str()));
-    let is_other = !loaded.is_empty() && !loaded.contains(&told.name.as_str());
-    Ok(is_other.then(|| {
-        Failure::failed(
-            format!(
-                "its `eventType` stands for {}, but the batch is loaded in {}, and the `eventType` is not signed",
-                told.name,
-                loaded.join(", ")
-            ),
-            Some(
-                "if it is right, give it by hand with --dataset; a [serve] signature of the body signs the `eventType` too",
-            ),
-        )
-    }))
 }
 
 /// What is known of a batch's dataset beforehand.

@@ -123,7 +123,7 @@ async fn a_page_of_a_loaded_batch_that_comes_again_counts_once() {
         ran(&workspace, again, 0, &["B1 unchanged"]);
         assert_eq!(names(&workspace, "inbox"), [""; 0]);
     }
-    let given = workspace.hook(&pages[1]);
+    let given = workspace.write("page.json", pages[1].to_string());
     let by_hand = workspace.run(&["ingest", &given, "--format", "json"]);
     assert_eq!(
         (by_hand.exit, outcomes(&by_hand)),
@@ -158,8 +158,9 @@ fn what_lies_in_the_inbox_is_read_or_named() {
     let inbox = workspace.data().join("inbox");
     fs::create_dir_all(&inbox).expect("a folder");
     fs::write(inbox.join("A.JSON"), inline("A", 1).to_string()).expect("to write");
-    let elsewhere = workspace.write("b-elsewhere", &inline("B", 1).to_string());
-    std::os::unix::fs::symlink(elsewhere, inbox.join("b.Json")).expect("a link");
+    let elsewhere = workspace.write("b-elsewhere", inline("B", 1).to_string());
+    std::os::unix::fs::symlink(workspace.path().join(elsewhere), inbox.join("b.Json"))
+        .expect("a link");
     let not_read = ["c.json.part", "d.csv", ".e.json.swp", "folder"];
     for name in &not_read[..3] {
         fs::write(inbox.join(name), "half").expect("to write");

@@ -1,6 +1,7 @@
 //! The night: announcements are received all day, and a scheduled run loads them.
 
 mod cadence;
+mod greedy;
 mod inbox;
 mod issues;
 mod month;

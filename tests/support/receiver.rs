@@ -119,6 +119,11 @@ impl Receiver {
         answer(self.client.get(self.url(path))).await
     }
 
+    /// Most memory that it had at any time, in kilobytes; 0 where the system does not say.
+    pub(crate) fn peak_kilobytes(&self) -> u64 {
+        super::program::peak_of(&format!("/proc/{}/status", self.child.id()))
+    }
+
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
         let status = Command::new("kill")
