@@ -34,8 +34,8 @@ const FORMAT_FILE: &str = "format";
 #[derive(Debug)]
 pub struct Inbox {
     folder: PathBuf,
-    /// What was stored already; filled when it is first asked for.
-    known: Mutex<Option<Known>>,
+    /// What was stored already; nothing until it is first asked for.
+    known: Mutex<Known>,
 }
 
 /// What the sender says about an announcement beside its content.
@@ -93,19 +93,14 @@ impl Inbox {
         file.write_all(body)?;
         file.as_file().sync_all()?;
         let stored = {
-            let mut held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // Another process waits here.
             let mut last = LastStamp::lock(&self.folder)?;
             // Somebody else has stored something since, or a process that is gone.
-            if held
-                .as_ref()
-                .is_none_or(|known| Some(known.last) != last.stamp)
-            {
-                let mut found = Known::find(&self.folder)?;
-                found.last = found.last.max(last.stamp.unwrap_or_default());
-                *held = Some(found);
+            if last.stamp != Some(known.last) {
+                *known = Known::find(&self.folder)?;
+                known.last = known.last.max(last.stamp.unwrap_or_default());
             }
-            let known = held.get_or_insert_default();
             if known.is_repeated_by(&arrival, |name| self.is_kept(name)) {
                 Stored::Duplicate
             } else {

@@ -29,6 +29,7 @@
 pub mod archive;
 pub mod audit;
 pub mod batch_no;
+pub mod characters;
 pub mod cli;
 pub mod commands;
 pub mod config;

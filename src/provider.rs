@@ -120,7 +120,9 @@ impl<'a> Provider<'a> {
             }
         }
         Err(Error::Announcement {
-            origin: self.config.url.clone(),
+            origin: self
+                .url(batch_no.as_str(), self.config.first_page)?
+                .to_string(),
             message: format!("more than {MAX_PAGES} pages of {batch_no}, none of them the last"),
             hint: None,
         })

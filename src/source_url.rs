@@ -1,12 +1,13 @@
 //! A URL whose secrets can't be printed by accident.
 
+mod ambiguity;
 mod identity;
 
 use std::fmt;
 
 use reqwest::Url;
 
-pub use self::identity::FileKey;
+pub use self::{ambiguity::ambiguity, identity::FileKey};
 
 /// The address of a file, as announced.
 ///
@@ -16,12 +17,17 @@ pub use self::identity::FileKey;
 pub struct SourceUrl(Url);
 
 impl SourceUrl {
-    /// Parses an absolute URL.
+    /// Parses an absolute URL that means the same to every program.
     ///
     /// # Errors
-    /// A sentence that says what is wrong, without repeating the value.
+    /// A sentence that says what is wrong, without repeating the value: it is no URL, has another scheme, or is one
+    /// that programs read differently (see [`ambiguity`]).
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text.trim()).map_err(|error| format!("not a URL ({error})"))?;
+        let text = text.trim();
+        let url = Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
+        if let Some(why) = ambiguity(text, Some(&url)) {
+            return Err(why);
+        }
         match url.scheme() {
             "http" | "https" if url.host().is_some() => Ok(Self(url)),
             "file" => Ok(Self(url)),

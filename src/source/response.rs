@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{
-    Response, Version,
+    Response,
     header::{
         CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue,
         LAST_MODIFIED, TRANSFER_ENCODING,
@@ -15,7 +15,7 @@ use reqwest::{
 pub(super) enum Framing {
     /// By its length.
     Length(u64),
-    /// By an end mark: a last chunk or an HTTP/2 end of stream.
+    /// By an end mark: a last chunk.
     Marked,
     /// Not at all: the connection closes.
     Close,
@@ -35,7 +35,6 @@ impl Framing {
         }
         match number(headers, &CONTENT_LENGTH) {
             Some(length) => Self::Length(length),
-            None if response.version() >= Version::HTTP_2 => Self::Marked,
             None => Self::Close,
         }
     }

@@ -229,6 +229,30 @@ async fn redirect_without_or_with_a_bad_target_is_malformed() {
 }
 
 #[tokio::test]
+async fn redirect_that_programs_read_differently_is_not_followed() {
+    let inner = Server::script([Reply::new(200, csv(1))]).await;
+    for (location, rule) in [
+        (
+            format!("http://allowed\\@127.0.0.1:{}/", inner.port()),
+            "backslash",
+        ),
+        (
+            format!("//a@b@127.0.0.1:{}/", inner.port()),
+            "more than one `@`",
+        ),
+        (format!("http:/127.0.0.1:{}/", inner.port()), "between `//`"),
+        (format!("http://127.1:{}/", inner.port()), "four plain"),
+        (inner.url("/x/%2e%2E/a.csv"), "`%2E`"),
+        (inner.url("/x\ty"), "U+0009"),
+    ] {
+        let server = Server::script([Reply::redirect(&location)]).await;
+        assert_fails(fetch(&server).await, FetchKind::Malformed, rule);
+        assert_eq!(server.requests().len(), 1, "{location}");
+    }
+    assert_eq!(inner.connections(), 0);
+}
+
+#[tokio::test]
 async fn credentials_stay_with_their_origin() {
     let other = Server::script([Object::new(csv(5)).whole()]).await;
     let target = other.url("/b.csv");

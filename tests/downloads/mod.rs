@@ -4,7 +4,7 @@
 pub(crate) mod content;
 mod guard;
 mod limits;
-
+mod protocol;
 mod resume;
 mod status;
 mod tls;

@@ -229,7 +229,8 @@ fn nginx_over_tls_is_resumed_through_cut_connections() {
         )
     };
     let log = || fs::read_to_string(folder.path().join("access.log")).unwrap_or_default();
-    for (port, protocol) in [(port, "HTTP/1.1"), (http2, "HTTP/2.0")] {
+    // The second would speak HTTP/2 with whoever offers it.
+    for port in [port, http2] {
         for path in ["a.csv", "old.csv", "a.csv.gz", "encoded/a.csv"] {
             let before = log().len();
             let way = runtime.block_on(cutting(port, &CUTS));
@@ -240,7 +241,7 @@ fn nginx_over_tls_is_resumed_through_cut_connections() {
             let answers = log()[before..].to_owned();
             let parts = answers
                 .lines()
-                .filter(|line| line.starts_with(&format!("{protocol} 206 bytes=")))
+                .filter(|line| line.starts_with("HTTP/1.1 206 bytes="))
                 .count();
             // The packed file is smaller than the first cut allows.
             assert!(
