@@ -9,7 +9,7 @@ mod connections;
 mod health;
 mod receive;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
             "signature = \"none\": anybody who reaches this address can announce batches"
         );
     }
-    let receiver = Arc::new(Receiver::new(&context.config, secrets));
+    let receiver = Receiver::new(&context.config, secrets);
     receiver.inbox.remove_leftovers()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

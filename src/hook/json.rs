@@ -9,7 +9,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Fault;
@@ -50,27 +50,27 @@ impl Kind {
     }
 }
 
+/// One byte of so many may be no UTF-8, and [`A_FEW`] in any case; more of them are another encoding.
+const ONE_IN: usize = 8;
+/// See [`ONE_IN`].
+const A_FEW: usize = 64;
+
 /// The text of a document, without its byte order mark.
 ///
 /// A byte that is no UTF-8 becomes the escape of half a surrogate pair, `\udcXX`: where it stands in a row it costs that
-/// row, as such an escape does, and not the others.
+/// row, as such an escape does, and not the others. Of many such bytes none is taken: they are a document in another
+/// encoding.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
     let error = match std::str::from_utf8(bytes) {
         Ok(text) => return Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into()),
         Err(error) => error,
     };
-    let mut text = String::with_capacity(bytes.len() + 64);
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\udc{byte:02x}");
+    let invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    if invalid <= A_FEW.max(bytes.len() / ONE_IN) {
+        let text = with_escapes(bytes, bytes.len() + 5 * invalid);
+        if serde_json::from_str::<&RawValue>(&text).is_ok() {
+            return Ok(text.into());
         }
-    }
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    if serde_json::from_str::<&RawValue>(&text).is_ok() {
-        return Ok(text.into());
     }
     let before = &bytes[..error.valid_up_to()];
     let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
@@ -83,6 +83,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
         before.len() - line_start + 1
     ))
     .hint("an announcement is JSON in UTF-8"))
+}
+
+/// The text of `length` bytes that has escapes for what is no UTF-8.
+fn with_escapes(bytes: &[u8], length: usize) -> String {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let mut text = String::with_capacity(length);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\udc{byte:02x}");
+        }
+    }
+    text
 }
 
 /// The one value of a document.
@@ -184,6 +197,17 @@ pub(super) fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault>
     Ok(members)
 }
 
+/// Of an object's members those with these names; `None` for what is not there, or stands more than once. Nothing else
+/// of it is kept, however much that is.
+pub(super) fn named<'a, const N: usize>(
+    raw: &'a RawValue,
+    names: [&str; N],
+) -> [Option<&'a RawValue>; N] {
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let found = Named(names).deserialize(&mut deserializer);
+    found.unwrap_or([None; N])
+}
+
 /// A key that stands more than once.
 pub(super) fn repeated<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
     let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
@@ -232,6 +256,35 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
+/// Looks for [`named`] members.
+struct Named<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Named<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [(0_usize, None); N];
+        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+            if let Some(at) = self.0.iter().position(|name| *name == key) {
+                found[at] = (found[at].0 + 1, Some(value));
+            }
+        }
+        Ok(found.map(|(times, value)| value.filter(|_| times == 1)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +315,7 @@ mod tests {
         );
         assert_eq!(decode(b"\"\xe4\xb8\"").expect("text"), r#""\udce4\udcb8""#);
         assert!(decode(b"\xff{}").is_err());
+        let other_encoding = [b"\"", [0xc4].repeat(100).as_slice(), b"\""].concat();
+        assert!(decode(&other_encoding).is_err());
     }
 }

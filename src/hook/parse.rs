@@ -1,5 +1,7 @@
 //! From a document's bytes to announcements: the forms an announcement has, and its fields.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{
@@ -136,19 +138,17 @@ pub struct Wrapping {
 pub fn wrapping(origin: &str, bytes: &[u8]) -> Result<Wrapping> {
     let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
     let document = json::document(&text).map_err(|fault| fault.at(origin))?;
-    let members = match Kind::of(document) {
-        Kind::Object => json::object(document).unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    let find = |name: &str| members.iter().find(|(key, _)| key == name);
-    let id = find("id").and_then(|(_, value)| text_or_none(value));
-    let resource = match find("resource") {
-        Some((_, value)) if Kind::of(value) == Kind::Text => {
-            json::inner_document(value).ok().map(|text| bytes_of(&text))
-        }
-        Some((_, value)) if Kind::of(value) != Kind::Null => Some(bytes_of(value.get())),
-        _ => None,
-    };
+    let [id, resource] = json::named(document, ["id", "resource"]);
+    let id = id.and_then(text_or_none);
+    let resource = resource.and_then(|value| match Kind::of(value) {
+        Kind::Text => json::inner_document(value).ok(),
+        Kind::Null => None,
+        _ => Some(value.get().to_owned()),
+    });
+    let resource = resource.map(|resource| match &text {
+        Cow::Borrowed(_) => resource.into_bytes(),
+        Cow::Owned(_) => bytes_of(&resource),
+    });
     Ok(Wrapping { id, resource })
 }
 
@@ -907,6 +907,9 @@ mod tests {
         // What was signed is what was sent.
         let signed = wrapping("h", &in_text).expect("JSON").resource;
         assert_eq!(signed.as_deref(), Some(&hook[..]));
+        let escape = br#"{"resource":"{\"a\":\"\\udcff\"}"}"#;
+        let signed = wrapping("h", escape).expect("JSON").resource;
+        assert_eq!(signed.as_deref(), Some(&br#"{"a":"\udcff"}"#[..]));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Receiver {
     /// The status of the answer to an announcement; `None` when none came.
     pub(crate) fn posting(
         &self,
-        body: String,
+        body: impl Into<reqwest::Body>,
         headers: &[(&str, &str)],
     ) -> impl Future<Output = Option<u16>> + Send + 'static {
         let mut request = self.client.post(self.url("/hooks")).body(body);

@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::body::{Body, Bytes};
-use futures_util::{Stream, StreamExt as _};
+use axum::body::{Body, BodyDataStream, Bytes};
+use futures_util::StreamExt as _;
 use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -34,11 +34,39 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often a sender's pace is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Bytes that are kept in one piece. The allocator does not soon take back large pieces that another thread than
+/// theirs gives up.
+const BLOCK: usize = 64 << 10;
+
 /// A body that has arrived, and the room that it takes.
+#[derive(Default)]
 pub(super) struct Arrived {
-    pub(super) bytes: Vec<u8>,
+    blocks: Vec<Vec<u8>>,
+    length: usize,
     /// Given back when this is dropped; `None` for a small one.
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Arrived {
+    /// Bytes of the body.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The body in one piece, and the room, to be held as long as that is.
+    pub(super) fn whole(self) -> (Vec<u8>, Option<OwnedSemaphorePermit>) {
+        (self.blocks.concat(), self.room)
+    }
+
+    fn add(&mut self, mut piece: &[u8]) {
+        self.length += piece.len();
+        if let Some(block) = self.blocks.last_mut() {
+            let (fits, rest) = piece.split_at(piece.len().min(BLOCK - block.len()));
+            block.extend_from_slice(fits);
+            piece = rest;
+        }
+        self.blocks.extend(piece.chunks(BLOCK).map(<[u8]>::to_vec));
+    }
 }
 
 /// Why a body was not taken: what its sender is told.
@@ -85,25 +113,21 @@ impl Arriving {
             Some(Ok(declared)) if declared <= self.max_body => Some(declared),
             Some(_) => return Err(TOO_LARGE),
         };
-        let mut pieces = pin_stream(body);
-        let mut arrived = Arrived {
-            bytes: Vec::new(),
-            room: None,
-        };
+        let mut pieces = body.into_data_stream();
+        let mut arrived = Arrived::default();
         let mut began = Instant::now();
         while let Some(piece) = self.next(&mut pieces, &arrived, began).await? {
-            let length = arrived.bytes.len() + piece.len();
+            let length = arrived.length + piece.len();
             if length > self.max_body {
                 return Err(TOO_LARGE);
             }
             if arrived.room.is_none() && length > FREE {
                 let needed = declared.unwrap_or(self.max_body).max(length);
                 arrived.room = Some(self.make_room(needed).await?);
-                arrived.bytes.reserve_exact(needed - arrived.bytes.len());
                 // Whoever had to wait is not the slower for it.
                 began = Instant::now();
             }
-            arrived.bytes.extend_from_slice(&piece);
+            arrived.add(&piece);
         }
         Ok(arrived)
     }
@@ -120,7 +144,7 @@ impl Arriving {
     /// The next piece; `None` at the end.
     async fn next(
         &self,
-        pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
+        pieces: &mut BodyDataStream,
         arrived: &Arrived,
         began: Instant,
     ) -> Result<Option<Bytes>, Refusal> {
@@ -130,7 +154,7 @@ impl Arriving {
                 return Err(TOO_SLOW);
             }
             let in_the_way = arrived.room.is_some() && self.waiting.load(Ordering::Relaxed) > 0;
-            let pace = arrived.bytes.len() as f64 / began.elapsed().as_secs_f64().max(0.001);
+            let pace = arrived.length as f64 / began.elapsed().as_secs_f64().max(0.001);
             if in_the_way && began.elapsed() >= GRACE && pace < PACE {
                 return Err(TOO_SLOW);
             }
@@ -143,8 +167,4 @@ impl Arriving {
             }
         }
     }
-}
-
-fn pin_stream(body: Body) -> impl Stream<Item = Result<Bytes, axum::Error>> + Unpin {
-    body.into_data_stream()
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use hyper::{
     header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::{
     arriving::{Arrived, Arriving},
@@ -35,7 +36,8 @@ use crate::{
 
 /// Refused signatures are logged no more often than this.
 const LOGGED: Duration = Duration::from_secs(1);
-/// Announcements above this are understood one after the other: that takes several times their size.
+/// Announcements above this are judged by one thread, one after the other: that takes several times their size, and
+/// each thread keeps for a while what it had.
 const LARGE: usize = 1 << 20;
 
 /// What the requests share.
@@ -48,9 +50,12 @@ pub(super) struct Receiver {
     header: String,
     secrets: Vec<Vec<u8>>,
     arriving: Arriving,
-    understanding: Semaphore,
+    large: mpsc::Sender<Large>,
     refused: Refused,
 }
+
+/// A large announcement, and who waits for its answer.
+type Large = (Delivered, oneshot::Sender<Response>);
 
 /// When a refused signature was logged last, and how many were not since.
 #[derive(Default)]
@@ -77,7 +82,7 @@ struct Delivered {
 }
 
 impl Receiver {
-    pub(super) fn new(config: &Config, secrets: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(config: &Config, secrets: Vec<Vec<u8>>) -> Arc<Self> {
         let serve = &config.serve;
         let header = match (serve.signature_header.as_str(), serve.signature) {
             ("", SignatureScheme::StandardWebhooks) => "webhook-signature",
@@ -85,7 +90,8 @@ impl Receiver {
             (header, _) => header,
         };
         let max_body = usize::try_from(serve.max_body.0).unwrap_or(usize::MAX);
-        Self {
+        let (large, waiting) = mpsc::channel::<Large>();
+        let receiver = Arc::new(Self {
             inbox: Inbox::new(&config.data_dir),
             counters: Counters::default(),
             tried: Tried::default(),
@@ -94,9 +100,19 @@ impl Receiver {
             header: header.to_owned(),
             secrets,
             arriving: Arriving::new(max_body, serve.timeout),
-            understanding: Semaphore::new(1),
+            large,
             refused: Refused::default(),
-        }
+        });
+        let judge = Arc::downgrade(&receiver);
+        std::thread::spawn(move || {
+            for (request, sender) in waiting {
+                let Some(receiver) = judge.upgrade() else {
+                    break;
+                };
+                let _ = sender.send(receiver.judge(request));
+            }
+        });
+        receiver
     }
 
     pub(super) async fn answer(
@@ -141,27 +157,30 @@ impl Receiver {
                 return answer;
             }
         };
-        let permit = match arrived.bytes.len() > LARGE {
-            true => self.understanding.acquire().await.ok(),
-            false => None,
-        };
-        let receiver = Arc::clone(self);
         let request = Delivered {
             arrived,
             headers: parts.headers,
             peer,
         };
-        let judged = tokio::task::spawn_blocking(move || receiver.judge(&request)).await;
-        drop(permit);
-        judged.unwrap_or_else(|error| {
+        let judged = if request.arrived.length() > LARGE {
+            let (sender, judged) = oneshot::channel();
+            let _ = self.large.send((request, sender));
+            judged.await.ok()
+        } else {
+            let receiver = Arc::clone(self);
+            let judged = tokio::task::spawn_blocking(move || receiver.judge(request));
+            judged.await.ok()
+        };
+        judged.unwrap_or_else(|| {
             count(&self.counters.not_stored);
-            tracing::error!(%error, "storing an announcement has failed");
+            tracing::error!("storing an announcement has failed");
             refusal(StatusCode::SERVICE_UNAVAILABLE, "not stored, try again")
         })
     }
 
-    fn judge(&self, request: &Delivered) -> Response {
-        let body = &request.arrived.bytes;
+    fn judge(&self, request: Delivered) -> Response {
+        let (body, _room) = request.arrived.whole();
+        let body = body.as_slice();
         let Ok(wrapping) = hook::wrapping("announcement", body) else {
             count(&self.counters.malformed);
             return refusal(StatusCode::BAD_REQUEST, "the body is not JSON");
