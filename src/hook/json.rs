@@ -51,7 +51,7 @@ impl Kind {
 }
 
 /// One byte of so many may be no UTF-8, and [`A_FEW`] in any case; more of them are another encoding.
-const ONE_IN: usize = 8;
+const ONE_IN: usize = 64;
 /// See [`ONE_IN`].
 const A_FEW: usize = 64;
 
@@ -148,10 +148,7 @@ pub(super) fn inner_document(raw: &RawValue) -> Result<String, Fault> {
 
 /// A string's JSON in which escapes of half a surrogate pair have become the text of such an escape.
 fn with_halves_kept(json: &str) -> String {
-    let unit = |at: usize| {
-        let escape = json.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(escape, 16).ok()
-    };
+    let unit = |at: usize| unit(json.get(at..)?.strip_prefix('\\')?);
     let mut kept = String::with_capacity(json.len() + 64);
     let (mut from, mut at) = (0, 0);
     while let Some(found) = json[at..].find('\\') {
@@ -171,6 +168,48 @@ fn with_halves_kept(json: &str) -> String {
     }
     kept.push_str(&json[from..]);
     kept
+}
+
+/// A string's bytes as its sender has them: in one that [`decode`] has written escapes into, with the bytes that these
+/// stand for. `None` where half a surrogate pair is in it. Only for [`Kind::Text`].
+pub(super) fn sent(raw: &RawValue, has_escaped_bytes: bool) -> Option<Vec<u8>> {
+    let json = raw.get();
+    let mut rest = &json[1..json.len() - 1];
+    // Nothing is longer than its escape; more than one copy of a large body is too much for one whom nobody knows.
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((before, escape)) = rest.split_once('\\') {
+        bytes.extend_from_slice(before.as_bytes());
+        rest = &escape[1..];
+        bytes.push(match escape.as_bytes()[0] {
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => match unit(escape)? {
+                byte @ 0xdc80..=0xdcff if has_escaped_bytes => {
+                    rest = &escape[5..];
+                    byte.to_le_bytes()[0]
+                }
+                first => {
+                    let second = rest[4..].strip_prefix('\\').and_then(unit);
+                    let pair = [first, second.unwrap_or_default()];
+                    let character = char::decode_utf16(pair).next()?.ok()?;
+                    rest = &escape[1 + 4 + (character.len_utf16() - 1) * 6..];
+                    bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    continue;
+                }
+            },
+            itself => itself,
+        });
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Some(bytes)
+}
+
+/// The UTF-16 unit of an escape, from its `u` on.
+fn unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix('u')?.get(..4)?, 16).ok()
 }
 
 /// The elements of an array. Only for [`Kind::Array`].
@@ -291,6 +330,34 @@ mod tests {
 
     fn raw(json: &str) -> &RawValue {
         serde_json::from_str(json).expect("JSON")
+    }
+
+    #[test]
+    fn what_was_sent_is_what_a_string_says_byte_for_byte() {
+        for (json, sent_bytes) in [
+            (r#""""#, Some("")),
+            (
+                r#""a\u00e4\\\"\/\b\f\n\r\tz""#,
+                Some("aä\\\"/\u{8}\u{c}\n\r\tz"),
+            ),
+            (r#""\ud83d\ude00x\u6c49\n""#, Some("\u{1f600}x汉\n")),
+            (r#""\\ud83d""#, Some("\\ud83d")),
+            (r#""\ud83d\ud83d\ude00""#, None),
+            (r#""\udcff""#, None),
+            (r#""\ud83d""#, None),
+            (r#""\ud83d\u0041""#, None),
+        ] {
+            let sent_bytes = sent_bytes.map(|text| text.as_bytes().to_vec());
+            assert_eq!(sent(raw(json), false), sent_bytes, "{json}");
+        }
+        let of_bytes = br#"\"x"#.iter().chain(&[0xff, 0xe4]).chain(b"\xc3\xa4");
+        let of_bytes = Vec::from_iter(of_bytes.copied());
+        let document = [b"\"", &of_bytes[..], b"\""].concat();
+        let text = decode(&document).expect("text");
+        assert_eq!(
+            sent(raw(&text), true),
+            Some(b"\"x\xff\xe4\xc3\xa4".to_vec())
+        );
     }
 
     #[test]

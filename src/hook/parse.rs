@@ -140,40 +140,14 @@ pub fn wrapping(origin: &str, bytes: &[u8]) -> Result<Wrapping> {
     let document = json::document(&text).map_err(|fault| fault.at(origin))?;
     let [id, resource] = json::named(document, ["id", "resource"]);
     let id = id.and_then(text_or_none);
+    let has_escaped_bytes = matches!(text, Cow::Owned(_));
     let resource = resource.and_then(|value| match Kind::of(value) {
-        Kind::Text => json::inner_document(value).ok(),
+        Kind::Text => json::sent(value, has_escaped_bytes),
         Kind::Null => None,
-        _ => Some(value.get().to_owned()),
-    });
-    let resource = resource.map(|resource| match &text {
-        Cow::Borrowed(_) => resource.into_bytes(),
-        Cow::Owned(_) => bytes_of(&resource),
+        _ if has_escaped_bytes => None,
+        _ => Some(value.get().into()),
     });
     Ok(Wrapping { id, resource })
-}
-
-/// A text with the bytes that [`json::decode`] has made escapes of: as the sender has signed it.
-fn bytes_of(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, escape)) = rest.split_once("\\udc") {
-        bytes.extend_from_slice(before.as_bytes());
-        let byte = escape
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte.filter(|byte| !byte.is_ascii()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &escape[2..];
-            }
-            None => {
-                bytes.extend_from_slice(b"\\udc");
-                rest = escape;
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    bytes
 }
 
 fn text_or_none(value: &RawValue) -> Option<String> {

@@ -104,7 +104,11 @@ fn greedy_bodies() -> Vec<Vec<u8>> {
         of(r#"{"resource":""#, br#"\""#, r#""}"#),
         of(r#"{"resource":""#, br"\ud800", r#""}"#),
         of(r#"{"resource":""#, b"\xff", r#""}"#),
-        of(r#"{"resource":""#, b"abcdefg\xff", r#""}"#),
+        of(
+            r#"{"resource":""#,
+            &[&[b'x'; 99][..], b"\xff"].concat(),
+            r#""}"#,
+        ),
         of(r#"{"resource":{}"#, br#","a":1"#, "}"),
         of(r#"{"resource":{}"#, br#","id":1"#, "}"),
         of(r#"{"resource":["#, b"[],", "[]]}"),

@@ -55,7 +55,12 @@ impl Arrived {
 
     /// The body in one piece, and the room, to be held as long as that is.
     pub(super) fn whole(self) -> (Vec<u8>, Option<OwnedSemaphorePermit>) {
-        (self.blocks.concat(), self.room)
+        let mut whole = Vec::with_capacity(self.length);
+        // Each block is given up at once.
+        self.blocks
+            .into_iter()
+            .for_each(|block| whole.extend_from_slice(&block));
+        (whole, self.room)
     }
 
     fn add(&mut self, mut piece: &[u8]) {

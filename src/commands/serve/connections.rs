@@ -31,7 +31,7 @@ const MOST: usize = 4_096;
 const OTHER_FILES: u64 = 256;
 /// After a signal, for a request that may just be arriving.
 const LAST_REQUEST: Duration = Duration::from_millis(300);
-/// Before the next attempt to take a connection when the system has refused one.
+/// Before the next attempt to take a connection when there was no room for it.
 const REFUSED: Duration = Duration::from_millis(50);
 
 /// The connections at hand.
@@ -98,8 +98,14 @@ impl Connections {
         if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
             return Ok(permit);
         }
-        self.close_longest_idle();
-        Arc::clone(&self.room).acquire_owned().await
+        loop {
+            self.close_longest_idle();
+            let permit = Arc::clone(&self.room).acquire_owned();
+            // Where all were busy, one may be idle by now.
+            if let Ok(permit) = tokio::time::timeout(REFUSED, permit).await {
+                return permit;
+            }
+        }
     }
 
     fn close_longest_idle(&self) {
