@@ -64,9 +64,7 @@ sanitize seconds="60":
 
 # What dependencies may be: licences, versions, sources; advisories where the database can be had
 deny:
-    cargo deny check --hide-inclusion-graph -A license-exception-not-encountered licenses bans sources
-    cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph licenses bans sources
-    if cargo deny fetch db; then cargo deny check --hide-inclusion-graph advisories; else echo "advisories were not checked"; fi
+    .ci/deny
 
 # What tests want beside the program (nginx, s3rver, strace, …); tests of what can't be had are skipped
 servers:

@@ -1,12 +1,17 @@
-//! The command line: types only.
+//! The command line: types only; [`help`] has what is said about them.
 
-use std::{path::PathBuf, time::Duration};
+mod help;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::help::command;
+use crate::config::{Listen, parse_duration};
+
 /// Loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.
 #[derive(Debug, Parser)]
-#[command(name = "redledger", version, propagate_version = true, after_help = EXIT_STATUS)]
+#[command(name = "redledger", version, propagate_version = true, after_help = help::PROGRAM)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -16,11 +21,9 @@ pub struct Cli {
     pub global: Global,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 all is well; 1 done, but the data needs a person; \
-2 usage, configuration or a fault; 3 incomplete for a passing reason, run again.";
-
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Settings file [default: ./redledger.toml when there is one]
     #[arg(long, global = true, value_name = "FILE")]
@@ -28,8 +31,14 @@ pub struct Global {
     /// Where everything lives [default: ./data]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How logs are written to stderr
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How logs are written to stderr: text or json
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
     /// Say more (repeat for more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -55,25 +64,34 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the shipped examples on loopback, ingest them, show what was loaded
+    #[command(after_help = help::DEMO)]
     Demo(Doing),
     /// Load announced batches, or a CSV as one
+    #[command(after_help = help::INGEST)]
     Ingest(Ingest),
     /// Load what waits in the inbox: the scheduled job
+    #[command(after_help = help::RUN)]
     Run(Run),
     /// Publish the warehouse before the last run again; twice: nothing has changed
+    #[command(after_help = help::ROLLBACK)]
     Rollback(Rollback),
     /// Receive announcements into the inbox
+    #[command(after_help = help::SERVE)]
     Serve(Serve),
     /// Load batches again by number: from the archive, or from where they came
+    #[command(after_help = help::BACKFILL)]
     Backfill(Backfill),
     /// Look after delivered files
     #[command(subcommand)]
     Archive(Keeping),
     /// Show what is loaded, waiting or failed
+    #[command(after_help = help::STATUS)]
     Status(Status),
     /// Show rows that were not loaded, and why
+    #[command(after_help = help::REJECTIONS)]
     Rejections(Rejections),
     /// Count everything again: the tables and the archive against the ledger
+    #[command(after_help = help::VERIFY)]
     Verify(Verify),
     /// Look at contracts
     #[command(subcommand)]
@@ -82,14 +100,17 @@ pub enum Command {
     #[command(subcommand)]
     Config(Settings),
     /// Print a shell's completion script
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// Which shell's
         shell: clap_complete::Shell,
     },
     /// Print the manual page (troff), of one subcommand or of all
+    #[command(after_help = help::MAN)]
     Man {
-        /// Which; none: the program's own page
-        subcommand: Option<String>,
+        /// Which, such as `status` or `datasets infer`; none: the program's own page
+        #[arg(value_name = "SUBCOMMAND")]
+        subcommand: Vec<String>,
     },
 }
 
@@ -97,39 +118,41 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Doing {
     /// How long to wait for another run to end
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_wait: Duration,
-    /// How the result is written to stdout
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: DoingFormat,
+    /// How the result is written to stdout: table (or text), json (one object) or csv
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true
+    )]
+    pub format: Format,
 }
 
-/// How a doing command's result looks.
+/// How a result looks, the same for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DoingFormat {
-    /// A table.
-    Text,
-    /// One JSON object.
+pub enum Format {
+    /// For people.
+    #[value(alias = "text")]
+    Table,
+    /// One object of a command that does something, an array of objects of one that reads.
     Json,
+    /// RFC 4180: the rows alone.
+    Csv,
 }
 
 /// Options of commands that read.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Reading {
-    /// How the result is written to stdout
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub format: ReadingFormat,
-}
-
-/// How a reading command's result looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReadingFormat {
-    /// For people.
-    Table,
-    /// An array of objects.
-    Json,
-    /// RFC 4180.
-    Csv,
+    /// How the result is written to stdout: table (or text), json or csv
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true
+    )]
+    pub format: Format,
 }
 
 /// `redledger ingest`.
@@ -137,7 +160,7 @@ pub enum ReadingFormat {
 pub struct Ingest {
     /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files (a folder: *.csv) with --dataset and --batch-no
     #[arg(required_unless_present = "batch_no", value_name = "SOURCE")]
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
     /// The dataset, where the announcement's type or the columns don't tell
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
@@ -156,7 +179,7 @@ pub struct Run {
     #[arg(long, value_name = "N")]
     pub max_batches: Option<usize>,
     /// Stop between batches after so long
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub deadline: Option<Duration>,
     /// Say what would be done, and do nothing
     #[arg(long)]
@@ -246,9 +269,9 @@ pub enum Keeping {
 /// `redledger serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address and port to listen on [default: 127.0.0.1:8080]
+    /// Address or name, and port, to listen on, such as localhost:8080 [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<Listen>,
 }
 
 /// `redledger status`.
@@ -324,9 +347,11 @@ pub enum Datasets {
         files: Vec<PathBuf>,
     },
     /// Propose a contract from all rows of a sample
+    #[command(after_help = help::INFER)]
     Infer {
-        /// A CSV file
-        file: PathBuf,
+        /// CSV files with the same columns, `-` for stdin, a pipe such as `<(zcat rows.csv.gz)`
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// The dataset's name [default: the file's]
         #[arg(long)]
         name: Option<String>,
@@ -337,11 +362,17 @@ pub enum Datasets {
 #[derive(Debug, Subcommand)]
 pub enum Settings {
     /// Check the settings and the contracts
+    #[command(after_help = help::CHECK)]
     Check,
     /// Show the settings in force
     Show {
-        /// Options of commands that read.
-        #[arg(long, value_name = "FORMAT", default_value = "toml")]
+        /// How they are written to stdout: toml (or table, text), json or csv
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            default_value = "toml",
+            hide_possible_values = true
+        )]
         format: SettingsFormat,
     },
 }
@@ -350,7 +381,10 @@ pub enum Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SettingsFormat {
     /// As a settings file.
+    #[value(alias = "table", alias = "text")]
     Toml,
     /// One JSON object.
     Json,
+    /// A setting a row.
+    Csv,
 }

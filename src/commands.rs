@@ -1,5 +1,4 @@
 //! One file per subcommand; this one picks it.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod archive;
 mod backfill;
@@ -22,21 +21,46 @@ mod session;
 mod status;
 mod verify;
 
+use std::path::{Path, PathBuf};
+
+use self::output::remark;
 use crate::{
     cli::{Cli, Command, Datasets, Global, Rollback},
-    config::Config,
+    config::{Config, settings_file},
     contract::Contracts,
     error::{Error, ExitStatus, Result},
 };
 
-/// Runs a command; its result is on stdout.
-///
-/// # Errors
-/// What stopped it. `main` prints it and exits with [`Error::exit_status`].
-pub fn run(cli: Cli) -> Result<ExitStatus> {
+/// Runs a command. Its result is on stdout, what stopped it on stderr.
+pub fn run(cli: Cli) -> ExitStatus {
+    let is_serve = matches!(cli.command, Command::Serve(_));
+    let status = result(cli).unwrap_or_else(|error| {
+        report_error(&error);
+        match error {
+            // Whoever starts the receiver again and again must know when that is in vain.
+            Error::Settings { .. } if is_serve => ExitStatus::Settings,
+            error => error.exit_status(),
+        }
+    });
+    output::finished(status)
+}
+
+/// Prints what is asked for in place of a command (help, the version), or why the command line is not understood.
+pub fn say_instead(instead: &clap::Error) -> ExitStatus {
+    let printed = instead.print();
+    if instead.use_stderr() {
+        return ExitStatus::Fault;
+    }
+    if let Err(error) = printed {
+        output::note_lost(error);
+    }
+    output::finished(ExitStatus::Success)
+}
+
+fn result(cli: Cli) -> Result<ExitStatus> {
     // Contracts that are not in order are what this one is for.
     if let Command::Datasets(Datasets::Check { files }) = &cli.command {
-        return datasets::check(&settings(&cli.global)?, files);
+        return datasets::check(&settings(&cli.global)?.0, files);
     }
     // It needs no settings, and must not fail by them.
     if let Command::Rollback(Rollback {
@@ -47,7 +71,6 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         return contents::look_at(path);
     }
     let data_dir = cli.global.data_dir.clone();
-    let settings_file = cli.global.config.clone();
     let context = Context::new(cli.global)?;
     if !matches!(cli.command, Command::Config(_) | Command::Datasets(_)) {
         ingest::check_events(&context)?;
@@ -56,7 +79,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),
         Command::Completions { shell } => manual::completions(shell),
-        Command::Man { subcommand } => manual::man(subcommand.as_deref()),
+        Command::Man { subcommand } => manual::man(&subcommand),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Backfill(arguments) => backfill::run(&context, &arguments),
         Command::Archive(arguments) => archive::run(&context, &arguments),
@@ -66,47 +89,73 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
-        Command::Config(arguments) => config::run(&context, settings_file.as_deref(), &arguments),
+        Command::Config(arguments) => config::run(&context, &arguments),
     }
 }
 
 /// Prints an error, its causes and its hint to stderr.
 pub fn report_error(error: &Error) {
-    eprintln!("error: {}", error.chain());
+    remark!("error: {}", error.chain());
     if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
+        remark!("hint: {hint}");
     }
 }
 
-/// The settings in force.
-fn settings(global: &Global) -> Result<Config> {
-    let mut config = Config::load(global.config.as_deref(), std::env::vars())?;
+/// The settings in force, and the file that they come from.
+fn settings(global: &Global) -> Result<(Config, Option<PathBuf>)> {
+    let file = settings_file(global.config.as_deref());
+    let mut config = Config::load(file.as_deref(), std::env::vars_os())?;
     if let Some(data_dir) = &global.data_dir {
         config.data_dir.clone_from(data_dir);
     }
-    Ok(config)
+    Ok((config, file))
+}
+
+/// `--config` and `--data-dir` as a shell takes them, each with a blank in front; nothing for what was not given.
+fn given(config: Option<&Path>, data_dir: Option<&Path>) -> String {
+    let options = [("--config", config), ("--data-dir", data_dir)];
+    let said = options
+        .into_iter()
+        .filter_map(|(option, path)| Some(format!(" {option}{}", as_word(path?))));
+    said.collect()
+}
+
+/// A path as a word of a shell's line, with a blank in front.
+fn as_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    match !path.is_empty() && path.chars().all(is_plain) {
+        true => format!(" {path}"),
+        false => format!(" '{}'", path.replace('\'', "'\\''")),
+    }
 }
 
 /// Says on stderr that the ledger has nothing to show.
 fn say_nothing_loaded(context: &Context) {
     let warehouse = context.config.warehouse_path();
-    eprintln!("Nothing loaded yet in {}.", warehouse.display());
+    remark!("Nothing loaded yet in {}.", warehouse.display());
 }
 
 /// What every command starts with.
 struct Context {
     config: Config,
     contracts: Contracts,
+    /// Where the settings come from; `None`: defaults, and the environment.
+    settings_file: Option<PathBuf>,
+    /// What the command line says of where things are, for commands that it is told to go on with.
+    given: String,
     show_progress: bool,
 }
 
 impl Context {
     fn new(global: Global) -> Result<Self> {
-        let config = settings(&global)?;
+        let (config, settings_file) = settings(&global)?;
         let contracts = Contracts::load(config.datasets_dir())?;
         Ok(Self {
             config,
             contracts,
+            settings_file,
+            given: given(global.config.as_deref(), global.data_dir.as_deref()),
             show_progress: !global.no_progress && !global.quiet,
         })
     }

@@ -3,10 +3,14 @@
 //! `config/redledger.toml` documents every key and holds the defaults. Unknown keys are errors, wherever
 //! they come from. No secret is ever a setting: settings name the variable or the file that holds it.
 
+mod check;
+mod environment;
+mod listen;
 mod quantities;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,14 +18,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use self::quantities::duration;
-pub use self::quantities::{ByteSize, Interval, Rate};
+pub use self::{
+    environment::{settings_file, variables_in_force},
+    listen::Listen,
+    quantities::{ByteSize, Interval, Rate, parse_duration},
+};
 use crate::{
     error::{Error, Result},
     toml_file,
 };
-
-/// The prefix of environment variables; `__` separates a section from its key.
-pub const ENV_PREFIX: &str = "REDLEDGER_";
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -156,8 +161,8 @@ pub enum SignatureScheme {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServeConfig {
-    /// Address and port.
-    pub listen: std::net::SocketAddr,
+    /// Address or name, and port.
+    pub listen: Listen,
     /// Where announcements are posted to.
     pub path: String,
     /// How they are signed.
@@ -292,7 +297,7 @@ impl Default for DownloadConfig {
 impl Default for ServeConfig {
     fn default() -> Self {
         Self {
-            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
             path: "/hooks".into(),
             signature: SignatureScheme::ResourceHmacSha256,
             signature_header: String::new(),
@@ -338,61 +343,33 @@ impl Default for ProviderConfig {
 }
 
 impl Config {
-    /// Defaults, then `file` (or `./redledger.toml` when there is one), then the environment.
+    /// Defaults, then `file` (see [`settings_file`]), then the environment.
     ///
     /// # Errors
-    /// [`Error::Settings`] names the file and line, or the variable; [`Error::Io`] an unreadable file.
+    /// [`Error::Settings`] names the file and line, the variable, or the setting whose value could only fail.
     pub fn load(
         file: Option<&Path>,
-        environment: impl Iterator<Item = (String, String)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self> {
-        let implicit = Path::new("redledger.toml");
-        let file = file.or_else(|| implicit.is_file().then_some(implicit));
         let mut table = toml::Table::new();
         if let Some(path) = file {
-            let text =
-                std::fs::read_to_string(path).map_err(Error::io("read the configuration", path))?;
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| Error::Settings {
+                place: place.clone(),
+                message: format!("the settings can't be read: {error}"),
+                hint: None,
+            })?;
             // Alone first: a mistake in the file is reported with its line.
-            let _: Self = toml_file::parse(&path.display().to_string(), &text)?;
-            table = toml_file::parse(&path.display().to_string(), &text)?;
+            let _: Self = toml_file::parse(&place, &text)?;
+            table = toml_file::parse(&place, &text)?;
         }
-        for (name, value) in environment {
-            let Some(key) = setting_key(&name) else {
-                continue;
-            };
-            table = with_variable(table, &name, key, &value)?;
-        }
+        let (table, others) = environment::overlaid(table, environment)?;
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
             toml_file::settings_error("settings".into(), error.message())
         })?;
-        config.check()
-    }
-
-    fn check(self) -> Result<Self> {
-        let wrong = |place: &str, message: &str| Error::Settings {
-            place: place.into(),
-            message: message.into(),
-            hint: None,
-        };
-        if self.download.concurrency == 0
-            || self.download.per_host == 0
-            || self.download.attempts == 0
-        {
-            return Err(wrong(
-                "[download]",
-                "`concurrency`, `per_host` and `attempts` must be at least 1",
-            ));
-        }
-        if self.expected_every.values().any(|every| every.0.is_zero()) {
-            return Err(wrong("[expected_every]", "an interval must not be zero"));
-        }
-        if self.warehouse.keep_previous > 1 {
-            return Err(wrong("[warehouse]", "`keep_previous` is 0 or 1"));
-        }
-        if self.load.memory_limit.0 < 64_000_000 {
-            return Err(wrong("[load]", "`memory_limit` must be at least 64MB"));
-        }
-        Ok(self)
+        others.check(&config)?;
+        check::check(&config)?;
+        Ok(config)
     }
 
     /// `datasets_dir`, unless it is empty.
@@ -419,68 +396,14 @@ impl Config {
     }
 }
 
-/// The setting that an environment variable names, if it is meant for one.
-pub(crate) fn setting_key(variable: &str) -> Option<&str> {
-    let key = variable.strip_prefix(ENV_PREFIX)?;
-    // REDLEDGER_HOOK_SECRET and its like hold secrets, not settings.
-    let is_setting = !key.ends_with("_SECRET") && !key.ends_with("_TOKEN") && key != "LOG";
-    is_setting.then_some(key)
-}
-
-/// `table` with one environment variable laid over it, checked by itself so that errors name it.
-fn with_variable(table: toml::Table, name: &str, key: &str, value: &str) -> Result<toml::Table> {
-    let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();
-    let mut failure = None;
-    // A variable has no type: read as TOML if that fits the setting, else as plain text.
-    let parsed = value.parse::<toml::Value>().ok();
-    for candidate in parsed
-        .into_iter()
-        .chain([toml::Value::String(value.to_owned())])
-    {
-        let mut only = toml::Table::new();
-        insert(&mut only, &path, candidate.clone());
-        match only.try_into::<Config>() {
-            Ok(_) => {
-                let mut table = table;
-                insert(&mut table, &path, candidate);
-                return Ok(table);
-            }
-            Err(error) => {
-                failure = Some(toml_file::settings_error(name.to_owned(), error.message()))
-            }
-        }
-    }
-    Err(failure.unwrap_or_else(|| Error::Internal("a variable without candidates".into())))
-}
-
-fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) {
-    match path {
-        [] => {}
-        [key] => {
-            table.insert(key.clone(), value);
-        }
-        [section, rest @ ..] => {
-            let entry = table
-                .entry(section.clone())
-                .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if !entry.is_table() {
-                *entry = toml::Value::Table(toml::Table::new());
-            }
-            if let toml::Value::Table(inner) = entry {
-                insert(inner, rest, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn env(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    fn env(pairs: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
         pairs
             .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect::<Vec<_>>()
             .into_iter()
     }
@@ -545,15 +468,29 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_variable_is_named() {
-        let error =
-            Config::load(None, env(&[("REDLEDGER_DOWNLOAD__ATTEMPS", "5")])).expect_err("misspelt");
-        assert!(
-            error
-                .to_string()
-                .starts_with("REDLEDGER_DOWNLOAD__ATTEMPS: unknown field"),
-            "{error}"
-        );
+    fn a_misspelt_variable_is_named_with_the_nearest() {
+        for (name, nearest) in [
+            (
+                "REDLEDGER_DOWNLOAD__ATTEMPS",
+                "REDLEDGER_DOWNLOAD__ATTEMPTS",
+            ),
+            (
+                "REDLEDGER_DOWNLOAD_ATTEMPTS",
+                "REDLEDGER_DOWNLOAD__ATTEMPTS",
+            ),
+            ("REDLEDGER_DATADIR", "REDLEDGER_DATA_DIR"),
+            ("REDLEDGER_HOK_SECRET", "REDLEDGER_HOOK_SECRET"),
+            ("REDLEDGER_PROVIDER_TOKN", "REDLEDGER_PROVIDER_TOKEN"),
+            ("REDLEDGER_CONFG", "REDLEDGER_CONFIG"),
+            ("REDLEDGER_SERVICE_HOST", "enableServiceLinks: false"),
+            ("REDLEDGER_PORT_8080_TCP", "enableServiceLinks: false"),
+        ] {
+            let error = Config::load(None, env(&[(name, "5")])).expect_err("misspelt");
+            let said = error.to_string();
+            assert!(said.starts_with(&format!("{name}: ")), "{error}");
+            let hint = error.hint().expect("a hint");
+            assert!(hint.contains(nearest), "{name}: {hint}");
+        }
         let error = Config::load(None, env(&[("REDLEDGER_DOWNLOAD__BACKOFF", "soon")]))
             .expect_err("not a duration");
         assert!(
@@ -562,5 +499,105 @@ mod tests {
                 .contains("REDLEDGER_DOWNLOAD__BACKOFF: `soon` is not a duration"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_secret_may_have_a_name_of_its_own() {
+        let named = [
+            ("REDLEDGER_SERVE__SECRET_ENV", "REDLEDGER_MINE"),
+            ("REDLEDGER_MINE", "a secret"),
+        ];
+        Config::load(None, env(&named)).expect("valid");
+        let error = Config::load(None, env(&named[1..])).expect_err("nobody names it");
+        assert!(!error.chain().contains("a secret"), "{}", error.chain());
+    }
+
+    #[test]
+    fn lists_have_commas_and_keys_of_a_map_keep_their_case() {
+        let config = Config::load(
+            None,
+            env(&[
+                (
+                    "REDLEDGER_DOWNLOAD__ALLOW_HOSTS",
+                    "a.example.com, *.example.org,",
+                ),
+                ("REDLEDGER_DOWNLOAD__ALLOW_PRIVATE", ""),
+                (
+                    "REDLEDGER_HOOK__EVENTS__cardNegative__v2",
+                    "account_negative",
+                ),
+                ("REDLEDGER_EXPECTED_EVERY__ACCOUNT_NEGATIVE", "26h"),
+                (
+                    "REDLEDGER_PROVIDER__HEADERS",
+                    "{ Accept = \"application/json\" }",
+                ),
+            ]),
+        )
+        .expect("valid");
+        assert_eq!(
+            config.download.allow_hosts,
+            ["a.example.com", "*.example.org"]
+        );
+        assert!(config.download.allow_private.is_empty());
+        assert_eq!(config.hook.events["cardNegative__v2"], "account_negative");
+        assert_eq!(
+            config.expected_every["account_negative"].to_string(),
+            "1day 2h"
+        );
+        assert_eq!(config.provider.headers["Accept"], "application/json");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_utf_8_is_passed_over_or_named() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = || OsString::from_vec(vec![0xff]);
+        Config::load(
+            None,
+            [("LC_X".into(), odd()), (odd(), "x".into())].into_iter(),
+        )
+        .expect("nobody's");
+        for name in ["REDLEDGER_DATA_DIR", "REDLEDGER_X"] {
+            let error =
+                Config::load(None, [(name.into(), odd())].into_iter()).expect_err("no text");
+            assert!(error.to_string().starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_could_only_fail_are_refused() {
+        for (set, said) in [
+            ("data_dir = \"\"", "data_dir"),
+            ("[download]\nconcurrency = 0", "concurrency"),
+            (
+                "[download]\nconcurrency = 9223372036854775807",
+                "concurrency",
+            ),
+            ("[download]\nidle_timeout = \"0s\"", "idle_timeout"),
+            ("[download]\nconnect_timeout = \"0s\"", "connect_timeout"),
+            ("[download]\ndeadline = \"0s\"", "deadline"),
+            ("[download]\ndeadline = \"9000000000y\"", "deadline"),
+            ("[download]\nmax_bytes = 0", "max_bytes"),
+            ("[load]\nthreads = 1000000", "threads"),
+            ("[load]\nmemory_limit = \"9EB\"", "memory_limit"),
+            ("[serve]\npath = \"hooks\"", "path"),
+            ("[serve]\ntimeout = \"0s\"", "timeout"),
+            ("[serve]\nlisten = \"8080\"", "listen"),
+            (
+                "[serve]\nsignature_header = \"X Signature\"",
+                "signature_header",
+            ),
+            ("[serve]\nsecret_env = \"\"", "secret_env"),
+            ("[provider]\nheaders = { \"a b\" = \"x\" }", "headers"),
+            (
+                "[expected_every]\naccount_negative = \"0s\"",
+                "expected_every",
+            ),
+        ] {
+            let file = file(set);
+            let error = Config::load(Some(file.path()), env(&[])).expect_err(set);
+            let named = error.chain().contains(said) || error.to_string().contains(":2:");
+            assert!(named, "{set}: {error}");
+        }
     }
 }

@@ -22,10 +22,12 @@ pub enum ExitStatus {
     Incomplete,
     /// Usage, configuration or an unexpected fault.
     Fault,
+    /// Of the receiver alone: settings that are wrong and stay so, however often it is started (`EX_CONFIG`).
+    Settings,
 }
 
 impl ExitStatus {
-    /// The number a scheduler sees: 0, 1, 3 or 2.
+    /// The number a scheduler sees: 0, 1, 3 or 2, and 78 of a receiver.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -33,6 +35,7 @@ impl ExitStatus {
             Self::Attention => 1,
             Self::Incomplete => 3,
             Self::Fault => 2,
+            Self::Settings => 78,
         }
     }
 }

@@ -76,6 +76,18 @@ impl Inbox {
         }
     }
 
+    /// Makes its folder, which only this user reads. The data directory gets the mode that it gets from commands that
+    /// load: analysts go through it to the warehouse.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn create(&self) -> io::Result<()> {
+        if let Some(data_dir) = self.folder.parent() {
+            fs::create_dir_all(data_dir)?;
+        }
+        create_private(&self.folder)
+    }
+
     /// Stores an announcement durably, unless its `id` was seen and the same bytes are what was stored last for it. What
     /// has no `id` is news each time, for the file that it names may have changed; so is what could not be loaded, for
     /// that file may be there by now.
@@ -85,7 +97,7 @@ impl Inbox {
     /// # Errors
     /// The operating system's, a full disk for instance: then nothing is stored.
     pub fn store(&self, body: &[u8], envelope: Envelope<'_>, now: i64) -> io::Result<Stored> {
-        create_private(&self.folder)?;
+        self.create()?;
         self.check_format()
             .map_err(|error| io::Error::other(error.chain()))?;
         let mut arrival = Arrival::of(body, envelope);
@@ -122,7 +134,7 @@ impl Inbox {
     /// # Errors
     /// The operating system's, if nothing can be stored.
     pub fn try_to_store(&self) -> io::Result<()> {
-        create_private(&self.folder)?;
+        self.create()?;
         self.check_format()
             .map_err(|error| io::Error::other(error.chain()))?;
         LastStamp::probe(&self.folder)?;
@@ -234,14 +246,23 @@ impl Inbox {
         Ok(paths)
     }
 
-    /// How many announcements were put aside as bad.
+    /// The announcements that were put aside as bad, in the order of arrival.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder can't be read.
-    pub fn put_aside(&self) -> Result<usize> {
+    pub fn put_aside(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder.join("bad");
-        let paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
-        Ok(paths.iter().filter(|path| is_announcement(path)).count())
+        let mut paths = files(&folder).map_err(Error::io("read the inbox", &folder))?;
+        paths.retain(|path| is_announcement(path));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The first line of the note beside an announcement that was put aside: why.
+    #[must_use]
+    pub fn note_of(bad: &Path) -> Option<String> {
+        let note = fs::read_to_string(bad.with_extension("txt")).ok()?;
+        note.lines().next().map(str::to_owned)
     }
 
     /// Moves an announcement out of the way, with a note beside it where there is something to say.

@@ -52,5 +52,6 @@ pub mod signature;
 pub mod source;
 pub mod source_url;
 pub mod stop;
+pub mod terminal;
 mod toml_file;
 mod warehouse_file;

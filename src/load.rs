@@ -18,7 +18,9 @@ use std::{
 use duckdb::{Config as EngineConfig, Connection, InterruptHandle};
 
 pub use self::{
-    controls::{Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum},
+    controls::{
+        Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum, rule_of,
+    },
     keys::Repeated,
     recount::{limit, read_all, recount},
 };

@@ -1,11 +1,16 @@
-//! The `redledger` program: parse, set up logging, run, print the error chain, exit.
+//! The `redledger` program: parse, set up logging, run, exit.
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use redledger::{
-    cli::{Cli, Global, LogFormat},
+    cli::{self, Cli, Global, LogFormat},
     commands,
+    error::ExitStatus,
 };
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -15,13 +20,22 @@ use tracing_subscriber::{EnvFilter, fmt};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    set_up_logging(&cli.global);
-    let status = commands::run(cli).unwrap_or_else(|error| {
-        commands::report_error(&error);
-        error.exit_status()
-    });
-    ExitCode::from(status.code())
+    // What panics has said so on stderr, and is a fault like any other.
+    let ended = catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitStatus::Fault);
+    ExitCode::from(ended.code())
+}
+
+fn run() -> ExitStatus {
+    let parsed = cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => {
+            set_up_logging(&cli.global);
+            commands::run(cli)
+        }
+        Err(instead) => commands::say_instead(&instead),
+    }
 }
 
 fn set_up_logging(global: &Global) {
@@ -34,9 +48,12 @@ fn set_up_logging(global: &Global) {
     };
     // Only this program's own logs: libraries may print URLs with their signatures.
     let filter = EnvFilter::new(format!("redledger={level}"));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let logs = fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        // What can't be logged is not worth a panic: it would say so on stderr, which is what fails.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match global.log_format {
         LogFormat::Text => logs.with_target(false).init(),

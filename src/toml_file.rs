@@ -9,6 +9,8 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Settings`] with `place:line`, what is wrong, and the nearest valid key where one is close.
 pub(crate) fn parse<T: DeserializeOwned>(place: &str, text: &str) -> Result<T, Error> {
+    // Editors put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         settings_error(format!("{place}:{line}"), error.message())

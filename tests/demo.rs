@@ -1,14 +1,13 @@
 //! `redledger demo`, as a new user runs it.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
 
 use duckdb::{AccessMode, Config, Connection};
 
+use crate::support::program::with_own_settings;
+
 fn demo(data_dir: &Path, format: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_redledger"))
+    with_own_settings(env!("CARGO_BIN_EXE_redledger"))
         .args(["demo", "--format", format, "--data-dir"])
         .arg(data_dir)
         .output()

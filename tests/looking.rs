@@ -112,14 +112,15 @@ fn filtered(text: &str) -> String {
 }
 
 #[test]
-fn status_lists_first_what_needs_a_person() {
+fn status_lists_the_newest_first_and_says_what_to_do() {
     let desk = Desk::loaded();
     insta::assert_snapshot!(filtered(&desk.shown(&["status"])), @r"
     batch  dataset           state   rev  rows  rejected  age
     B2     account_negative  failed    1     0         2  just now
     B1     account_negative  loaded    2     2         0  just now
 
-    B2: 2 of 3 rows rejected where `account_negative` allows 1% (max_rejected); the first, line 3: field `cardNegative`: 5 decimals where 4 are allowed [excess-scale]
+    B2 failed: 2 of 3 rows rejected where `account_negative` allows 1% (max_rejected); the first, line 3: field `cardNegative`: 5 decimals where 4 are allowed [excess-scale]
+      to do: see `redledger rejections B2`; load what is mended when it is announced again, or with `redledger ingest`; `redledger dismiss B2 --why TEXT` if it is not wanted
     2 batches: 1 failed, 1 loaded
     ");
 }

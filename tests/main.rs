@@ -4,6 +4,7 @@
 
 mod architecture;
 mod backfill;
+mod command_line;
 mod crash;
 mod demo;
 mod downloads;

@@ -227,7 +227,7 @@ fn table(
     amount: f64,
 ) -> Table {
     let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header([
+    table.load_preset(ASCII_MARKDOWN).set_header([
         "",
         "seconds",
         "min to max",

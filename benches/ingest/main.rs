@@ -207,7 +207,7 @@ fn run(contestant: Contestant, csv: &Path, folder: &Path) -> Result<Measured> {
 
 fn table(results: &BTreeMap<Contestant, Vec<Measured>>, rows: u64) -> Table {
     let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header([
+    table.load_preset(ASCII_MARKDOWN).set_header([
         "",
         "seconds",
         "min to max",

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     archive::{Archive, Loaded, Removed, Retention},
     batch_no::BatchNo,
-    cli::{Keeping, Reading, ReadingFormat},
+    cli::{Format, Keeping, Reading},
     config::Config,
     error::{ExitStatus, Result},
     ledger,
@@ -90,14 +90,14 @@ fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
     let archive = Archive::new(&context.config.data_dir);
     let verified = archive.verify(progress::each_file(&bar))?;
     bar.finish_and_clear();
-    let mut table = Table::new(&["path", "problem"]);
+    let mut table = Table::new(&["path", "problem"]).shortening(&[("problem", 24), ("path", 24)]);
     for finding in &verified.findings {
         table.push([
             finding.path.as_str().into(),
             finding.message.as_str().into(),
         ]);
     }
-    let text = reading.format == ReadingFormat::Table;
+    let text = reading.format == Format::Table;
     if !text || !table.is_empty() {
         table.print(reading.format)?;
     }

@@ -13,14 +13,14 @@ use self::plan::{Origin, Plan, Planned};
 use super::{
     Context,
     ingest::dataset_of,
-    output::{self, Table, counted, say},
+    output::{Table, counted, say},
     selection::Selection,
     session::{Limits, LoadSession, Queue},
 };
 use crate::{
     archive::{Archive, Delivery},
     batch_no::BatchNo,
-    cli::{Backfill, DoingFormat, ReadingFormat},
+    cli::{Backfill, Format},
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::{self, Acceptance},
@@ -275,8 +275,10 @@ fn replayed(
     })
 }
 
-fn show(batches: &[Planned], format: DoingFormat) -> Result<()> {
-    let mut table = Table::new(&["batch", "dataset", "revision", "would", "files", "bytes"]);
+fn show(batches: &[Planned], format: Format) -> Result<()> {
+    let mut table = Table::new(&["batch", "dataset", "revision", "would", "files", "bytes"])
+        .shortening(&[("would", 20), ("dataset", 16)])
+        .dropping(&["bytes", "files", "revision", "dataset"]);
     for planned in batches {
         let (revision, would, files, bytes) = match &planned.origin {
             Origin::Archive {
@@ -322,9 +324,8 @@ fn show(batches: &[Planned], format: DoingFormat) -> Result<()> {
         ]);
     }
     match format {
-        DoingFormat::Json => table.print(ReadingFormat::Json)?,
-        DoingFormat::Text if table.is_empty() => say!("nothing to do"),
-        DoingFormat::Text => output::print_table(&table),
+        Format::Table if table.is_empty() => say!("nothing to do"),
+        format => table.print(format)?,
     }
     Ok(())
 }

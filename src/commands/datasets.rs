@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
-    output::{self, Table, say, shortened},
+    output::{self, Table, remark, say, shortened},
 };
 use crate::{
-    cli::{Datasets, ReadingFormat},
+    cli::{Datasets, Format},
     config::Config,
     contract::{Contract, ContractText, Contracts, FieldType, MaxRejected, TimeUnit},
     error::{Error, ExitStatus, Result},
@@ -32,14 +32,16 @@ pub(super) fn run(context: &Context, arguments: &Datasets) -> Result<ExitStatus>
         Datasets::List(reading) => list(context, reading.format)?,
         Datasets::Show { name, reading } => show(context, name, reading.format)?,
         Datasets::Check { files } => return check(&context.config, files),
-        Datasets::Infer { file, name } => infer::run(context, file, name.as_deref())?,
+        Datasets::Infer { files, name } => infer::run(context, files, name.as_deref())?,
     }
     Ok(ExitStatus::Success)
 }
 
-fn list(context: &Context, format: ReadingFormat) -> Result<()> {
+fn list(context: &Context, format: Format) -> Result<()> {
     let sources = sources(&context.config)?;
-    let mut table = Table::new(&["name", "fields", "key", "max_rejected", "source", "comment"]);
+    let mut table = Table::new(&["name", "fields", "key", "max_rejected", "source", "comment"])
+        .shortening(&[("comment", 16), ("key", 16)])
+        .dropping(&["source", "fields", "max_rejected", "key"]);
     for contract in context.contracts.iter() {
         let source = sources.get(contract.name.as_str());
         let own = source.is_some_and(|source| !source.shipped);
@@ -70,17 +72,17 @@ fn keys(contract: &Contract) -> Vec<&str> {
         .collect()
 }
 
-fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
+fn show(context: &Context, name: &str, format: Format) -> Result<()> {
     let contract = context.contracts.require(name)?;
     let sources = sources(&context.config)?;
     let source = sources
         .get(name)
         .map_or_else(String::new, |source| source.place.clone());
     match format {
-        ReadingFormat::Json => output::print_json(&as_json(contract, &source)),
-        ReadingFormat::Csv => fields(contract).print(format),
-        ReadingFormat::Table => {
-            say!("{}  {}", contract.name, contract.comment);
+        Format::Json => output::print_json(&as_json(contract, &source)),
+        Format::Csv => fields(contract).print(format),
+        Format::Table => {
+            output::say_wrapped(&format!("{}  {}", contract.name, contract.comment));
             let key = keys(contract);
             let key = if key.is_empty() {
                 "none".into()
@@ -102,20 +104,20 @@ fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
                     .iter()
                     .map(|inherit| inherit.column.as_str())
                     .collect();
-                say!(
+                output::say_wrapped(&format!(
                     "files         named by {}.{}, which gives {}",
                     parent.dataset,
                     parent.url_field,
                     inherited.join(", ")
-                );
+                ));
             }
             say!("other cells   in `{}`", contract.rest);
             for control in &contract.controls {
                 let enforced = if control.enforce { " (enforced)" } else { "" };
-                say!("control       {}{enforced}", control.rule);
+                output::say_wrapped(&format!("control       {}{enforced}", control.rule));
             }
             if contract.parent.is_none() && !contract.can_be_detected() {
-                say!("detection     {NOT_DETECTED}");
+                output::say_wrapped(&format!("detection     {NOT_DETECTED}"));
             }
             say!("");
             if contract.fields.is_empty() {
@@ -131,7 +133,14 @@ fn show(context: &Context, name: &str, format: ReadingFormat) -> Result<()> {
 }
 
 fn fields(contract: &Contract) -> Table {
-    let mut table = Table::new(&["field", "column", "type", "required", "aliases", "comment"]);
+    let mut table = Table::new(&["field", "column", "type", "required", "aliases", "comment"])
+        .shortening(&[
+            ("comment", 16),
+            ("aliases", 10),
+            ("type", 14),
+            ("column", 14),
+        ])
+        .dropping(&["aliases", "column"]);
     for field in &contract.fields {
         table.push([
             field.name.as_ref().into(),
@@ -299,7 +308,7 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Result<ExitStatus> {
             output::counted(contract.fields.len() as u64, "field")
         );
         if contract.parent.is_none() && !contract.can_be_detected() {
-            eprintln!("note: {place}: {NOT_DETECTED}");
+            remark!("note: {place}: {NOT_DETECTED}");
         }
     }
     let worst = errors.iter().map(Error::exit_status).max();

@@ -7,10 +7,10 @@ use include_dir::{Dir, include_dir};
 
 use super::{Context, ingest::dataset_of, output::say, session::LoadSession};
 use crate::{
-    cli::{Doing, DoingFormat},
+    cli::{Doing, Format},
     error::{Error, ExitStatus, Result},
     hook, ledger,
-    pipeline::{Batch, Ending, Way},
+    pipeline::{Batch, Way},
     source_url::SourceUrl,
 };
 
@@ -49,11 +49,12 @@ pub(super) fn run(
     doing: &Doing,
 ) -> Result<ExitStatus> {
     context.config.data_dir = data_dir.unwrap_or_else(|| DATA_DIR.into());
+    context.given = super::given(None, Some(&context.config.data_dir));
     context.config.download.allow_http = true;
     context.config.download.allow_private = vec!["127.0.0.0/8".into()];
     let mut session = LoadSession::begin(&context, "demo", doing.clone())?;
     let address = session.block_on(serve())?;
-    if doing.format == DoingFormat::Text {
+    if doing.format == Format::Table {
         say!(
             "The examples are served on http://{address}; ingesting their announcements from there.\n"
         );
@@ -81,29 +82,27 @@ pub(super) fn run(
         })
         .collect::<Result<Vec<_>>>()?;
     session.load_all(&batches);
-    session.report().print(doing.format)?;
-    if doing.format == DoingFormat::Text {
-        say!(
-            "\nOpen it with any DuckDB client, for instance: duckdb {}",
-            context.config.warehouse_path().display()
-        );
-        say!("\nThree queries worth running:");
-        for (question, sql) in QUERIES {
-            say!("\n-- {question}\n{sql}");
-        }
+    let exit = session.finish()?;
+    if doing.format == Format::Table {
+        say_what_next(&context);
     }
-    // The examples hold two bad rows on purpose: that is what they show, not something to look after.
-    let as_meant = !session.is_stopped()
-        && session.is_published()
-        && session
-            .outcomes()
-            .iter()
-            .all(|outcome| matches!(outcome.outcome, Ending::Loaded | Ending::Unchanged));
-    Ok(if as_meant {
-        ExitStatus::Success
-    } else {
-        session.report().exit
-    })
+    Ok(exit)
+}
+
+fn say_what_next(context: &Context) {
+    say!("\nThree queries worth running:");
+    for (question, sql) in QUERIES {
+        say!("\n-- {question}\n{sql}");
+    }
+    let given = &context.given;
+    say!("\nWhere to go from here (the first with any DuckDB client):\n");
+    say!(
+        "duckdb -readonly{}",
+        super::as_word(&context.config.warehouse_path())
+    );
+    say!("redledger status{given}");
+    say!("redledger rejections BATCH_20260330163600{given}");
+    say!("redledger verify{given}");
 }
 
 /// Serves the examples until the process ends.

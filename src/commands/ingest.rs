@@ -5,7 +5,7 @@ mod named;
 use std::{
     collections::HashSet,
     fs,
-    io::{Read as _, Write as _},
+    io::{IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use tempfile::TempPath;
 
 use self::named::{Named, Wanted, expand, has_ending};
-use super::{Context, session::LoadSession};
+use super::{Context, output::remark, session::LoadSession};
 use crate::{
     batch_no::BatchNo,
     cli::Ingest,
@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut all_read = true;
     for source in &arguments.sources {
         if session.is_stopped() {
-            session.note_left(redacted(source).into_owned());
+            session.note_left(redacted(&source.to_string_lossy()).into_owned());
             continue;
         }
         let (named, fault) = match expand(source, wanted) {
@@ -201,6 +201,13 @@ fn numbered(
     }
 }
 
+/// Whoever types `-` at a terminal should not wonder what it waits for.
+pub(super) fn say_that_it_waits(for_what: &str) {
+    if std::io::stdin().is_terminal() {
+        remark!("Reading {for_what} from the terminal; Ctrl-D on a line of its own ends it.");
+    }
+}
+
 fn read(
     session: &LoadSession<'_>,
     source: Named,
@@ -215,6 +222,7 @@ fn read(
             session.fetch_announcement(&url)?,
         )),
         Named::Stdin if is_csv => {
+            say_that_it_waits("CSV");
             let origin = "standard input";
             let spool = spooled(session, origin, || Ok(std::io::stdin()), spools)?;
             Ok(Given::File(FileSource::Spooled {
@@ -223,6 +231,7 @@ fn read(
             }))
         }
         Named::Stdin => {
+            say_that_it_waits("an announcement (JSON)");
             let bytes = session.wait_for(|| {
                 let mut bytes = Vec::new();
                 std::io::stdin()

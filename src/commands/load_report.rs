@@ -9,7 +9,7 @@ use super::{
     output::{self, Table, say},
 };
 use crate::{
-    cli::DoingFormat,
+    cli::Format,
     error::{Error, ExitStatus, Result},
     pipeline::{Ending, Outcome},
 };
@@ -23,6 +23,8 @@ pub(super) struct Report<'a> {
     pub(super) errors: Vec<&'a Error>,
     /// Whether what `outcomes` say is published: a fault undoes a run.
     pub(super) published: bool,
+    /// `--data-dir` and `--config`, for commands to go on with.
+    pub(super) given: &'a str,
     /// Batches that a limit or a signal has kept from being loaded.
     pub(super) left: &'a [String],
     /// The signal's error.
@@ -79,13 +81,18 @@ impl Report<'_> {
         }
     }
 
-    pub(super) fn print(&self, format: DoingFormat) -> Result<()> {
+    pub(super) fn print(&self, format: Format) -> Result<()> {
         match format {
-            DoingFormat::Text => {
+            Format::Table => {
                 self.print_text();
                 Ok(())
             }
-            DoingFormat::Json => output::print_json(&self.json()),
+            Format::Json => output::print_json(&self.json()),
+            Format::Csv => {
+                self.table().print(format)?;
+                self.errors.iter().copied().for_each(super::report_error);
+                Ok(())
+            }
         }
     }
 
@@ -95,18 +102,19 @@ impl Report<'_> {
         }
         for outcome in self.outcomes {
             if let Some(message) = &outcome.message {
-                say!("{}: {message}", outcome.batch_no);
+                output::say_wrapped(&format!("{}: {message}", outcome.batch_no));
             }
             if let Some(hint) = &outcome.hint {
-                say!("  hint: {hint}");
+                output::say_wrapped(&format!("  hint: {hint}"));
             }
             if outcome.outcome == Ending::Loaded && outcome.rows_rejected > 0 {
-                say!(
-                    "{}: {} rejected; see them with `redledger rejections {}`",
+                output::say_wrapped(&format!(
+                    "{}: {} rejected; see them with `redledger rejections {}{}`",
                     outcome.batch_no,
                     output::counted(outcome.rows_rejected, "row"),
-                    outcome.batch_no
-                );
+                    outcome.batch_no,
+                    self.given
+                ));
             }
         }
         for error in &self.errors {
@@ -128,7 +136,9 @@ impl Report<'_> {
     fn table(&self) -> Table {
         let mut table = Table::new(&[
             "batch", "dataset", "outcome", "rev", "rows", "rejected", "+/-/~", "files", "bytes",
-        ]);
+        ])
+        .shortening(&[("dataset", 20)])
+        .dropping(&["bytes", "files", "+/-/~", "rev"]);
         for outcome in self.outcomes {
             let difference = outcome.difference;
             let difference = match outcome.outcome {

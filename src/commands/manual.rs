@@ -4,32 +4,48 @@ use clap::CommandFactory as _;
 
 use super::output;
 use crate::{
-    cli::Cli,
+    cli::{self, Cli},
     error::{Error, ExitStatus, Result},
+    toml_file,
 };
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitStatus> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "redledger", &mut script);
-    output::print_bytes(&script)?;
+    output::print_bytes(&script);
     Ok(ExitStatus::Success)
 }
 
-pub(super) fn man(subcommand: Option<&str>) -> Result<ExitStatus> {
-    let mut program = Cli::command();
+pub(super) fn man(subcommand: &[String]) -> Result<ExitStatus> {
+    let mut program = cli::command();
     program.build();
-    let command = match subcommand {
-        None => program,
-        Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| {
-            Error::usage(format!(
-                "there is no subcommand `{name}`; see `redledger --help`"
-            ))
-        })?,
-    };
+    // A page's own name is understood too: `datasets-infer`.
+    let names = subcommand.iter().flat_map(|name| name.split('-'));
+    let mut command = &program;
+    for name in names.filter(|name| *name != "redledger") {
+        command = command
+            .find_subcommand(name)
+            .ok_or_else(|| no_subcommand(command, name))?;
+    }
     let mut page = Vec::new();
-    clap_mangen::Man::new(command)
+    clap_mangen::Man::new(command.clone())
         .render(&mut page)
         .map_err(|error| Error::Internal(format!("writing the manual page: {error}")))?;
-    output::print_bytes(&page)?;
+    output::print_bytes(&page);
     Ok(ExitStatus::Success)
+}
+
+fn no_subcommand(of: &clap::Command, name: &str) -> Error {
+    let known = || of.get_subcommands().map(clap::Command::get_name);
+    let of = of.get_bin_name().unwrap_or("redledger");
+    Error::Usage {
+        message: match known().next() {
+            Some(_) => format!("`{of}` has no subcommand `{name}`"),
+            None => format!("`{of}` has no subcommands"),
+        },
+        hint: Some(match toml_file::nearest(name, known()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("see `{of} --help`"),
+        }),
+    }
 }

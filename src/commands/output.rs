@@ -1,32 +1,83 @@
-//! Results on stdout: a table for people, JSON or CSV for programs.
+//! Results on stdout: a table for people, JSON or CSV for programs. Remarks on stderr.
+//!
+//! A reader that has gone away (`redledger status | head`) is a normal end. What else keeps a result from being written
+//! is remembered: the command goes on with its work, and the process ends with it ([`finished`]).
 
-use std::io::Write as _;
+mod layout;
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
-use serde_json::Value;
-
-use crate::{
-    cli::ReadingFormat,
-    error::{Error, Result},
+use std::{
+    io::{self, Write as _},
+    sync::{Mutex, PoisonError},
 };
 
-/// Prints a line to stdout. A reader that has gone away (`redledger status | head`) is not an error.
+use serde_json::Value;
+
+pub(super) use self::layout::shortened;
+use self::layout::{Layout, on_one_line, wrapped};
+use crate::{
+    cli::Format,
+    error::{Error, ExitStatus, Result},
+    terminal,
+};
+
+/// Why something that belongs to the result has not reached stdout.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints a line to stdout.
 macro_rules! say {
     ($($text:tt)*) => {
-        $crate::commands::output::line(format_args!($($text)*))
+        $crate::commands::output::print_bytes(format!("{}\n", format_args!($($text)*)).as_bytes())
     };
 }
 pub(super) use say;
 
-/// Behind [`say!`].
-pub(super) fn line(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// Prints a line to stderr: what a person should know beside the result. One that can't be told changes nothing.
+macro_rules! remark {
+    ($($text:tt)*) => {
+        $crate::commands::output::line_to_stderr(format_args!($($text)*))
+    };
+}
+pub(super) use remark;
+
+/// Behind [`remark!`].
+pub(super) fn line_to_stderr(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes to stdout, see the module's text.
+pub(super) fn print_bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        note_lost(error);
+    }
+}
+
+/// Takes note that stdout could not be written.
+pub(super) fn note_lost(error: io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get_or_insert(error);
+    }
+}
+
+/// How the process ends with `status` in view of what has become of its output.
+pub(super) fn finished(status: ExitStatus) -> ExitStatus {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match lost {
+        None => status,
+        Some(source) => {
+            remark!("error: cannot write the result to standard output: {source}");
+            remark!("hint: what the command does is done; only what it says of it is lost");
+            status.max(ExitStatus::Fault)
+        }
+    }
 }
 
 /// Rows of JSON values under named columns.
 pub(super) struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
+    layout: Layout,
 }
 
 impl Table {
@@ -34,7 +85,20 @@ impl Table {
         Self {
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             rows: Vec::new(),
+            layout: Layout::default(),
         }
+    }
+
+    /// Where a line has no room for all: columns that are shortened first, to no less than so many places each.
+    pub(super) fn shortening(mut self, columns: &[(&'static str, usize)]) -> Self {
+        self.layout.shortened = columns.to_vec();
+        self
+    }
+
+    /// Then those that are left out, the least important first.
+    pub(super) fn dropping(mut self, columns: &[&'static str]) -> Self {
+        self.layout.dropped = columns.to_vec();
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -63,13 +127,13 @@ impl Table {
     }
 
     /// Writes it to stdout.
-    pub(super) fn print(&self, format: ReadingFormat) -> Result<()> {
+    pub(super) fn print(&self, format: Format) -> Result<()> {
         match format {
-            ReadingFormat::Table => {
+            Format::Table => {
                 print_table(self);
                 Ok(())
             }
-            ReadingFormat::Json => {
+            Format::Json => {
                 let objects = self.rows.iter().map(|row| {
                     Value::Object(
                         self.columns
@@ -81,7 +145,7 @@ impl Table {
                 });
                 print_json(&Value::Array(objects.collect()))
             }
-            ReadingFormat::Csv => self.print_csv(),
+            Format::Csv => self.print_csv(),
         }
     }
 
@@ -97,38 +161,35 @@ impl Table {
                 .map_err(|error| csv::Error::from(error.into_error()))
         };
         let bytes = write().map_err(|error| Error::Internal(format!("writing CSV: {error}")))?;
-        print_bytes(&bytes)
+        print_bytes(&bytes);
+        Ok(())
     }
 }
 
-/// Prints aligned columns without frames: easy to read and to grep.
+/// Prints aligned columns without frames, within the terminal's width: easy to read and to grep.
 pub(super) fn print_table(table: &Table) {
-    let mut shown = comfy_table::Table::new();
-    shown
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    shown.set_header(table.columns.clone());
-    for row in &table.rows {
-        shown.add_row(row.iter().map(|cell| on_one_line(&plain(cell))));
-    }
-    for (index, _) in table.columns.iter().enumerate() {
-        let numeric = table.rows.iter().any(|row| row[index].is_number())
-            && table
-                .rows
-                .iter()
-                .all(|row| row[index].is_number() || row[index].is_null());
-        if let Some(column) = shown.column_mut(index) {
-            column.set_padding((0, 2));
-            if numeric {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    let lines: Vec<String> = shown
-        .lines()
-        .map(|line| line.trim_end().to_owned())
+    let cells: Vec<Vec<String>> = table
+        .rows
+        .iter()
+        .map(|row| row.iter().map(|cell| on_one_line(&plain(cell))).collect())
         .collect();
+    let numeric = (0..table.columns.len()).map(|index| {
+        let mut column = table.rows.iter().map(|row| &row[index]);
+        table.rows.iter().any(|row| row[index].is_number())
+            && column.all(|cell| cell.is_number() || cell.is_null())
+    });
+    let lines = table.layout.lines(
+        &table.columns,
+        &cells,
+        &numeric.collect::<Vec<_>>(),
+        terminal::width(),
+    );
     say!("{}", lines.join("\n"));
+}
+
+/// Prints a sentence about what is named in front of it; on a terminal it is broken between words.
+pub(super) fn say_wrapped(text: &str) {
+    say!("{}", wrapped(text, terminal::width()));
 }
 
 /// Prints one JSON document.
@@ -136,14 +197,8 @@ pub(super) fn print_json(value: &Value) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|error| Error::Internal(format!("writing JSON: {error}")))?;
     text.push(b'\n');
-    print_bytes(&text)
-}
-
-pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Error::io("write to", "standard output")),
-    }
+    print_bytes(&text);
+    Ok(())
 }
 
 fn plain(value: &Value) -> String {
@@ -152,55 +207,6 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Text that neither breaks the line nor commands the terminal: control characters are written out.
-fn on_one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
-/// As much of `text` as `most` places of a line hold, with `…` where something was left out.
-pub(super) fn shortened(text: &str, most: usize) -> String {
-    let line = on_one_line(text);
-    if width(&line) <= most {
-        return line;
-    }
-    let mut room = most.saturating_sub(1);
-    let fits = |c: &char| {
-        let places = places(*c);
-        let fits = places <= room;
-        room = if fits { room - places } else { 0 };
-        fits
-    };
-    let kept: String = line.chars().take_while(fits).collect();
-    format!("{kept}…")
-}
-
-/// Places that `text` takes on a line.
-pub(super) fn width(text: &str) -> usize {
-    text.chars().map(places).sum()
-}
-
-/// East Asian characters take two; so do all above them here, which is at worst too careful.
-fn places(c: char) -> usize {
-    if u32::from(c) < 0x1100 || c == '…' {
-        1
-    } else {
-        2
-    }
-}
-
-/// Characters in a line of the terminal; `None` when stdout is none.
-pub(super) fn terminal_width() -> Option<usize> {
-    comfy_table::Table::new().width().map(usize::from)
 }
 
 /// Epoch microseconds as ISO 8601 in UTC.
@@ -256,14 +262,5 @@ mod tests {
     #[test]
     fn times_are_iso_in_utc() {
         assert_eq!(iso(1_774_888_560_000_000), "2026-03-30T16:36:00Z");
-    }
-
-    #[test]
-    fn shortened_text_stays_on_its_line_and_does_not_command_the_terminal() {
-        assert_eq!(shortened("a\nb", 10), "a\\nb");
-        assert_eq!(shortened("\u{1b}[31m", 20), "\\u{1b}[31m");
-        assert_eq!(shortened("余额余额余额", 7), "余额余…");
-        assert_eq!(shortened("余额余额余额", 8), "余额余…");
-        assert_eq!(shortened("余额余额余额", 12), "余额余额余额");
     }
 }

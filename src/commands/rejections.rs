@@ -4,19 +4,18 @@ use serde_json::Value;
 
 use super::{
     Context,
-    output::{Table, counted, say, shortened, terminal_width, width},
+    output::{Table, counted, remark, say, shortened},
 };
 use crate::{
-    cli::{ReadingFormat, Rejections},
+    cli::{Format, Rejections},
     error::{Error, ExitStatus, Result},
     ledger::{self, RejectionFilter, RejectionRecord},
     rejection::RejectionCode,
-    toml_file,
+    terminal, toml_file,
 };
 
-/// Characters of a record in a table that is not for a terminal, and the fewest on one.
+/// Places of a record in a table that is not for a terminal.
 const RECORD_SHOWN: usize = 60;
-const RECORD_SHOWN_AT_LEAST: usize = 24;
 
 pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatus> {
     let format = arguments.reading.format;
@@ -57,7 +56,9 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     {
         context.contracts.require(dataset)?;
     }
-    let found = ledger::rejections(&connection, &filter, &children, arguments.limit)?;
+    // The engine counts to here.
+    let limit = arguments.limit.min(i64::MAX.unsigned_abs());
+    let found = ledger::rejections(&connection, &filter, &children, limit)?;
     finish(&found, format, arguments)?;
     let all: u64 = codes.iter().map(|(_, rows)| rows).sum();
     let shown = found.len() as u64;
@@ -67,9 +68,9 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
     };
     let more = (shown < all)
         .then(|| format!("{shown} of {all} rejected rows shown; --limit {all} shows all of them"));
-    if format != ReadingFormat::Table {
+    if format != Format::Table {
         if let Some(more) = more {
-            eprintln!("{more}");
+            remark!("{more}");
         }
         return Ok(ExitStatus::Success);
     }
@@ -105,12 +106,8 @@ fn check_code(code: &str) -> Result<()> {
     })
 }
 
-fn finish(
-    found: &[RejectionRecord],
-    format: ReadingFormat,
-    arguments: &Rejections,
-) -> Result<ExitStatus> {
-    if format == ReadingFormat::Table {
+fn finish(found: &[RejectionRecord], format: Format, arguments: &Rejections) -> Result<ExitStatus> {
+    if format == Format::Table {
         if !found.is_empty() {
             short(found, arguments).print(format)?;
         }
@@ -180,24 +177,17 @@ fn short(found: &[RejectionRecord], arguments: &Rejections) -> Table {
     if arguments.batch.is_some() {
         left_out.push("batch");
     }
-    let taken: usize = columns
-        .iter()
-        .take(7)
-        .enumerate()
-        .filter(|(_, name)| !left_out.contains(name))
-        .map(|(index, name)| {
-            let widest = rows.iter().map(|row| match &row[index] {
-                Value::String(text) => width(text),
-                Value::Null => 0,
-                other => other.to_string().len(),
-            });
-            widest.max().unwrap_or(0).max(name.len()) + 2
-        })
-        .sum();
-    let room = terminal_width().map_or(RECORD_SHOWN, |width| {
-        width.saturating_sub(taken).max(RECORD_SHOWN_AT_LEAST)
-    });
-    let mut table = Table::new(&columns);
+    // As much as a wide terminal shows beside the rest.
+    let room = terminal::width().unwrap_or(RECORD_SHOWN);
+    let mut table = Table::new(&columns)
+        .shortening(&[
+            ("record", 16),
+            ("message", 30),
+            ("file", 12),
+            ("field", 12),
+            ("dataset", 12),
+        ])
+        .dropping(&["dataset", "file", "record"]);
     for (mut row, of) in rows.into_iter().zip(found) {
         row[7] = shortened(&of.record, room).into();
         table.push(row);

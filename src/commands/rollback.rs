@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::{
     Context,
     contents::{self, Contents},
-    output::{self, say},
+    output::{self, Table, say},
 };
 use crate::{
     archive::{Archive, WithdrawnRevision},
     batch_no::BatchNo,
-    cli::{DoingFormat, Rollback},
+    cli::{Format, Rollback},
     error::{Error, ExitStatus, Result},
     ledger::{self, LoadedBatch},
     publish::{self, Lock},
@@ -79,8 +79,9 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         unreadable,
     };
     match arguments.doing.format {
-        DoingFormat::Text => report.print(),
-        DoingFormat::Json => output::print_json(&report.json())?,
+        Format::Table => report.print(),
+        Format::Json => output::print_json(&report.json())?,
+        Format::Csv => report.table().print(Format::Csv)?,
     }
     Ok(ExitStatus::Success)
 }
@@ -138,10 +139,10 @@ fn put_back(
 }
 
 /// Somebody else's replacement was cut off, and has been finished now.
-fn interrupted(live: &Path, format: DoingFormat) -> Result<ExitStatus> {
+fn interrupted(live: &Path, format: Format) -> Result<ExitStatus> {
     let exit = ExitStatus::Incomplete;
     match format {
-        DoingFormat::Text => {
+        Format::Table => {
             say!(
                 "An earlier run or rollback was cut off when it had just published {}; that is finished now, and \
                  nothing else was done.",
@@ -151,11 +152,12 @@ fn interrupted(live: &Path, format: DoingFormat) -> Result<ExitStatus> {
                 "  hint: see `redledger status`; if that is not what you want, roll back once more"
             );
         }
-        DoingFormat::Json => output::print_json(&json!({
+        Format::Json => output::print_json(&json!({
             "exit_code": exit.code(),
             "warehouse": live.display().to_string(),
             "interrupted": true,
         }))?,
+        Format::Csv => Report::columns().print(Format::Csv)?,
     }
     Ok(exit)
 }
@@ -229,6 +231,26 @@ impl Report {
             self.back.batches.len(),
             self.warehouse.display()
         );
+    }
+
+    fn columns() -> Table {
+        Table::new(&["dataset", "batch_no", "revision", "what"])
+    }
+
+    /// What changes, a batch a line.
+    fn table(&self) -> Table {
+        let mut table = Self::columns();
+        for (what, batches) in [("withdrawn", &self.withdrawn), ("restored", &self.restored)] {
+            for batch in batches {
+                table.push([
+                    batch.dataset.as_str().into(),
+                    batch.batch_no.as_str().into(),
+                    batch.revision.into(),
+                    what.into(),
+                ]);
+            }
+        }
+        table
     }
 
     fn json(&self) -> Value {

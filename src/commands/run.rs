@@ -17,16 +17,18 @@ use super::{
     session::{Limits, LoadSession},
 };
 use crate::{
-    cli::{DoingFormat, Run},
+    cli::{Format, Run},
+    config::Config,
     error::{Error, ExitStatus, Result},
     hook,
     inbox::{Fate, Inbox},
     pipeline::{Ending, Outcome},
-    publish,
+    publish, warehouse_file,
 };
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
+    check_place(&context.config)?;
     let inbox = Inbox::new(&context.config.data_dir);
     let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
     session.watch_cadence(arguments.strict)?;
@@ -81,6 +83,28 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let done = context.config.data_dir.join("inbox/done");
     forget_old(&inbox, &done, context.config.inbox.keep_done);
     session.finish()
+}
+
+/// That there is something of ours: a misspelt folder, or a volume that is not mounted, has nothing to do every night.
+fn check_place(config: &Config) -> Result<()> {
+    let data_dir = &config.data_dir;
+    let inbox = data_dir.join("inbox");
+    let has_inbox = inbox.try_exists().map_err(Error::io("look for", &inbox))?;
+    if has_inbox || warehouse_file::exists(&config.warehouse_path())? {
+        return Ok(());
+    }
+    publish::refuse_to_begin_anew(config)?;
+    let place = data_dir.display();
+    Err(Error::Usage {
+        message: match data_dir.is_dir() {
+            true => format!("{place} has neither an inbox nor a warehouse: there is nothing to run on"),
+            false => format!("there is no folder {place}: there is nothing to run on"),
+        },
+        hint: Some(
+            "is data_dir spelt right, and its volume mounted? `redledger serve` and `redledger ingest` make a new one"
+                .into(),
+        ),
+    })
 }
 
 fn put_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
@@ -159,8 +183,10 @@ fn forget_old(inbox: &Inbox, folder: &Path, keep: std::time::Duration) {
     }
 }
 
-fn show(index: &Index, format: DoingFormat) -> Result<ExitStatus> {
-    let mut table = Table::new(&["batch", "dataset", "would", "from"]);
+fn show(index: &Index, format: Format) -> Result<ExitStatus> {
+    let mut table = Table::new(&["batch", "dataset", "would", "from"])
+        .shortening(&[("from", 16), ("would", 20), ("dataset", 16)])
+        .dropping(&["dataset"]);
     for Waiting { batch, dataset, .. } in &index.waiting {
         let (would, from) = match (&batch.missing, &batch.content) {
             (Some(missing), _) => (format!("wait for {missing}"), String::new()),
@@ -204,9 +230,8 @@ fn show(index: &Index, format: DoingFormat) -> Result<ExitStatus> {
         ]);
     }
     match format {
-        DoingFormat::Json => table.print(crate::cli::ReadingFormat::Json)?,
-        DoingFormat::Text if table.is_empty() => say!("nothing to do"),
-        DoingFormat::Text => output::print_table(&table),
+        Format::Table if table.is_empty() => say!("nothing to do"),
+        format => table.print(format)?,
     }
     Ok(ExitStatus::Success)
 }

@@ -33,8 +33,7 @@ const STORING_THREADS: usize = 32;
 
 pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
     let config = &context.config.serve;
-    check_path(&config.path)?;
-    let listen = arguments.listen.unwrap_or(config.listen);
+    let listen = arguments.listen.as_ref().unwrap_or(&config.listen);
     let secrets = secrets(config)?;
     if config.signature == SignatureScheme::None {
         tracing::warn!(
@@ -42,6 +41,10 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         );
     }
     let receiver = Receiver::new(&context.config, secrets);
+    receiver
+        .inbox
+        .create()
+        .map_err(Error::io("make the inbox in", &context.config.data_dir))?;
     receiver.inbox.remove_leftovers()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,7 +52,10 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
         .build()
         .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
     let ended = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen)
+        let addresses = listen
+            .addresses()
+            .map_err(Error::io("find the address", listen.to_string()))?;
+        let listener = tokio::net::TcpListener::bind(&*addresses)
             .await
             .map_err(Error::io("listen on", listen.to_string()))?;
         let address = listener
@@ -127,35 +133,29 @@ impl Signals {
     }
 }
 
-/// That announcements can be posted to a path at all.
-fn check_path(path: &str) -> Result<()> {
-    let is_path = path.starts_with('/')
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
-    let message = if !is_path {
-        "`path` must begin with `/` and be a URL's path, as it is written there"
-    } else if [health::HEALTH, health::METRICS].contains(&path) {
-        "`path` is taken: the receiver says there how it is"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Settings {
-        place: "[serve]".into(),
-        message: message.into(),
-        hint: Some("such as path = \"/hooks\"".into()),
-    })
-}
-
 /// The secrets in force: those of the variable, then those of the file. None is an error: fail closed.
-fn secrets(config: &ServeConfig) -> Result<Vec<Vec<u8>>> {
+pub(super) fn secrets(config: &ServeConfig) -> Result<Vec<Vec<u8>>> {
     let mut secrets: Vec<Vec<u8>> = Vec::new();
-    if let Ok(value) = std::env::var(&config.secret_env) {
+    let wrong = |place: &str, message: String| Error::Settings {
+        place: place.into(),
+        message,
+        hint: None,
+    };
+    if let Some(value) = std::env::var_os(&config.secret_env) {
+        let value = value.into_string().map_err(|_| {
+            let message = format!("the value of {} is not UTF-8", config.secret_env);
+            wrong("[serve] secret_env", message)
+        })?;
         secrets.extend(value.split_ascii_whitespace().map(secret_bytes));
     }
     if !config.secret_file.as_os_str().is_empty() {
-        let text = std::fs::read_to_string(&config.secret_file)
-            .map_err(Error::io("read secret_file", &config.secret_file))?;
+        let text = std::fs::read_to_string(&config.secret_file).map_err(|error| {
+            let file = config.secret_file.display();
+            wrong(
+                "[serve] secret_file",
+                format!("{file} can't be read: {error}"),
+            )
+        })?;
         secrets.extend(
             text.lines()
                 .map(str::trim)

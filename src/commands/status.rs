@@ -1,8 +1,7 @@
 //! `redledger status [BATCH]`
 
 mod details;
-
-use std::io::Read as _;
+mod waiting;
 
 use duckdb::Connection;
 use serde_json::Value;
@@ -11,10 +10,10 @@ use self::details::{Details, describe};
 use super::{
     Context,
     cadence::{self, Late},
-    output::{Table, age, counted, iso, say, shortened},
+    output::{self, Table, age, iso, say, shortened},
 };
 use crate::{
-    cli::{ReadingFormat, Status},
+    cli::{Format, Status},
     error::{Error, ExitStatus, Result},
     inbox::Inbox,
     ledger::{self, BatchRecord, State},
@@ -55,8 +54,8 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
             let mut late = cadence::late(context, connection.as_ref(), ledger::now())?;
             late.retain(|late| dataset.is_none_or(|dataset| late.dataset == dataset));
             all(context, connection.as_ref(), dataset, &late, format)?;
-            if dataset.is_none() && format == ReadingFormat::Table {
-                say_inbox(&Inbox::new(&context.config.data_dir))?;
+            if dataset.is_none() && format == Format::Table {
+                waiting::say(&Inbox::new(&context.config.data_dir))?;
             }
             if arguments.strict && !late.is_empty() {
                 return Ok(ExitStatus::Attention);
@@ -71,12 +70,13 @@ fn all(
     connection: Option<&Connection>,
     dataset: Option<&str>,
     late: &[Late],
-    format: ReadingFormat,
+    format: Format,
 ) -> Result<()> {
-    let batches = match connection {
+    let mut batches = match connection {
         Some(connection) => ledger::batches(connection, dataset)?,
         None => Vec::new(),
     };
+    newest_first(&mut batches);
     if let Some(dataset) = dataset
         && batches.is_empty()
     {
@@ -85,7 +85,7 @@ fn all(
     if batches.is_empty() {
         super::say_nothing_loaded(context);
     }
-    if format != ReadingFormat::Table {
+    if format != Format::Table {
         let mut table = full(&batches);
         late.iter().for_each(|late| table.push(late_row(late)));
         return table.without(&["details"]).print(format);
@@ -97,7 +97,9 @@ fn all(
     let now = ledger::now();
     let mut table = Table::new(&[
         "batch", "dataset", "state", "rev", "rows", "rejected", "age",
-    ]);
+    ])
+    .shortening(&[("dataset", 16)])
+    .dropping(&["rev", "age", "dataset"]);
     for BatchRecord {
         entry, written_at, ..
     } in &batches
@@ -115,37 +117,66 @@ fn all(
     table.print(format)?;
     say!("");
     for batch in batches.iter().filter(|batch| is_open(batch)) {
-        say!("{}: {}", batch.entry.batch_no, explained(batch));
+        let entry = &batch.entry;
+        let (number, state) = (&entry.batch_no, entry.state.as_str());
+        output::say_wrapped(&format!("{number} {state}: {}", explained(batch)));
+        if let Some(what) = what_to_do(context, batch) {
+            output::say_wrapped(&format!("  to do: {what}"));
+        }
     }
     late.iter().for_each(|late| say!("{}", late.in_words()));
     say!("{}", summary(&batches));
     Ok(())
 }
 
-/// Announcements that the next run takes up, and those that wait for a person.
-fn say_inbox(inbox: &Inbox) -> Result<()> {
-    let waiting = inbox.waiting()?;
-    if !waiting.is_empty() {
-        let waiting = counted(waiting.len() as u64, "announcement");
-        say!("inbox: {waiting} for the next run");
+/// By dataset, and within one by number, the newest first: `B10` is newer than `B9`.
+fn newest_first(batches: &mut [BatchRecord]) {
+    batches.sort_by(|a, b| {
+        let (a, b) = (&a.entry, &b.entry);
+        a.dataset
+            .cmp(&b.dataset)
+            .then_with(|| in_parts(&b.batch_no).cmp(&in_parts(&a.batch_no)))
+            .then_with(|| b.batch_no.cmp(&a.batch_no))
+    });
+}
+
+/// Text and numbers in turn; of a number the digits behind its zeros, the longer ones being larger.
+fn in_parts(number: &str) -> Vec<(usize, &str)> {
+    let bytes = number.as_bytes();
+    let is_digit = |at: usize| bytes[at].is_ascii_digit();
+    let mut parts = Vec::new();
+    let mut from = 0;
+    while from < bytes.len() {
+        let len = (from..bytes.len()).take_while(|at| is_digit(*at) == is_digit(from));
+        let part = &number[from..from + len.count()];
+        from += part.len();
+        let digits = part.trim_start_matches('0');
+        parts.push(match part.as_bytes()[0].is_ascii_digit() {
+            true => (digits.len(), digits),
+            false => (0, part),
+        });
     }
-    for path in waiting {
-        let read = Inbox::open(&path).and_then(|mut file| file.read(&mut [0]));
-        if let Err(error) = read {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            say!("inbox: {name} can't be read: {error}");
-        }
-    }
-    for path in inbox.passed_over()? {
-        let name = path.file_name().unwrap_or_default().display();
-        say!("inbox: {name} is not read: an announcement's name ends in .json");
-    }
-    let bad = inbox.put_aside()? as u64;
-    if bad > 0 {
-        let bad = counted(bad, "announcement");
-        say!("inbox/bad: {bad} put aside, each with a note");
-    }
-    Ok(())
+    parts
+}
+
+/// What a person can do about a batch that is not loaded.
+fn what_to_do(context: &Context, batch: &BatchRecord) -> Option<String> {
+    let (number, given) = (&batch.entry.batch_no, &context.given);
+    let dismiss = format!("`redledger dismiss {number} --why TEXT{given}` if it is not wanted");
+    Some(match batch.entry.state {
+        State::Failed if batch.entry.rows_rejected > 0 => format!(
+            "see `redledger rejections {number}{given}`; load what is mended when it is announced again, or with \
+             `redledger ingest`; {dismiss}"
+        ),
+        State::Failed => format!(
+            "mend what is named, then have it announced again or use `redledger ingest`; {dismiss}"
+        ),
+        State::Expired => format!(
+            "have it announced again, or `redledger backfill {number} --refetch{given}`; {dismiss}"
+        ),
+        State::Waiting => format!("nothing: the next `redledger run{given}` tries it again"),
+        _ => return None,
+    })
 }
 
 /// The dataset, or a mark for a batch of which nothing has arrived that shows it.
@@ -262,15 +293,15 @@ fn one(
     connection: &Connection,
     batch_no: &str,
     dataset: Option<&str>,
-    format: ReadingFormat,
+    format: Format,
 ) -> Result<()> {
     let revisions = ledger::revisions(connection, batch_no, dataset)?;
     if revisions.is_empty() {
         return Err(unknown(batch_no, &ledger::batches(connection, dataset)?));
     }
     match format {
-        ReadingFormat::Csv => full(&revisions).without(&["details"]).print(format),
-        ReadingFormat::Json => {
+        Format::Csv => full(&revisions).without(&["details"]).print(format),
+        Format::Json => {
             let mut table = Table::new(&COLUMNS);
             for revision in &revisions {
                 table.push(full_row(
@@ -280,7 +311,7 @@ fn one(
             }
             table.print(format)
         }
-        ReadingFormat::Table => {
+        Format::Table => {
             for (index, batch) in revisions
                 .chunk_by(|a, b| a.entry.dataset == b.entry.dataset)
                 .enumerate()
@@ -289,7 +320,7 @@ fn one(
                     say!("");
                 }
                 let details = Details::read(context, connection, &batch[0])?;
-                describe(batch, &details)?;
+                describe(context, batch, &details)?;
             }
             Ok(())
         }
@@ -315,5 +346,36 @@ pub(super) fn unknown(batch_no: &str, known: &[BatchRecord]) -> Error {
     Error::Usage {
         message: format!("batch `{batch_no}`: {message}"),
         hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_parts;
+
+    #[test]
+    fn numbers_are_in_the_order_that_people_count_in() {
+        let mut numbers = [
+            "B10",
+            "B9",
+            "B09_2",
+            "B9_10",
+            "BATCH_20260401",
+            "BATCH_20260331",
+            "B",
+        ];
+        numbers.sort_by(|a, b| in_parts(b).cmp(&in_parts(a)));
+        assert_eq!(
+            numbers,
+            [
+                "BATCH_20260401",
+                "BATCH_20260331",
+                "B10",
+                "B9_10",
+                "B09_2",
+                "B9",
+                "B"
+            ]
+        );
     }
 }

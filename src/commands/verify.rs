@@ -6,14 +6,14 @@ use indicatif::ProgressBar;
 
 use super::{
     Context,
-    output::{Table, counted, say},
+    output::{Table, counted, remark, say},
     progress,
     selection::Selection,
 };
 use crate::{
     audit::{self, Audited, Finding, Pick, Place, Scope, Watch},
     batch_no::BatchNo,
-    cli::{ReadingFormat, Verify},
+    cli::{Format, Verify},
     error::{ExitStatus, Result},
 };
 
@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
     let Some(audited) = audited else {
         audit::check_nothing_loaded(config)?;
         super::say_nothing_loaded(context);
-        if format != ReadingFormat::Table {
+        if format != Format::Table {
             findings_table(&[]).print(format)?;
         }
         return Ok(ExitStatus::Success);
@@ -81,7 +81,9 @@ impl Watch for Shown<'_> {
 }
 
 fn findings_table(findings: &[Finding]) -> Table {
-    let mut table = Table::new(&["dataset", "batch_no", "revision", "what", "ledger", "found"]);
+    let mut table = Table::new(&["dataset", "batch_no", "revision", "what", "ledger", "found"])
+        .shortening(&[("what", 20), ("dataset", 16), ("ledger", 10), ("found", 10)])
+        .dropping(&["revision", "dataset"]);
     for finding in findings {
         table.push([
             finding.dataset.as_str().into(),
@@ -101,13 +103,13 @@ struct Report {
 }
 
 impl Report {
-    fn print(&self, context: &Context, format: ReadingFormat) -> Result<ExitStatus> {
+    fn print(&self, context: &Context, format: Format) -> Result<ExitStatus> {
         let findings = &self.audited.findings;
         let table = findings_table(findings);
-        if format != ReadingFormat::Table || !findings.is_empty() {
+        if format != Format::Table || !findings.is_empty() {
             table.print(format)?;
         }
-        if format == ReadingFormat::Table {
+        if format == Format::Table {
             if !findings.is_empty() {
                 say!("");
             }
@@ -191,13 +193,13 @@ fn hints(context: &Context, findings: &[Finding]) {
     let any = |place| findings.iter().any(|finding| finding.place == place);
     let warehouse = context.config.warehouse_path();
     if any(Place::Archive) {
-        eprintln!(
+        remark!(
             "hint: restore these files from a copy of the archive, or get the batches again with \
              `redledger backfill BATCH --refetch`"
         );
     }
     if any(Place::Warehouse) {
-        eprintln!(
+        remark!(
             "hint: the file was changed by something else than redledger. If that was after the last run, \
              `redledger rollback` publishes the warehouse before it, and what that run loaded stays withdrawn until it is \
              announced anew; else move {} away and load everything again from the archive with \

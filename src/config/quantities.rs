@@ -104,6 +104,23 @@ impl SizeText {
     }
 }
 
+/// A thousand years, which can be added to any clock.
+const LONGEST: Duration = Duration::from_secs(1_000 * 365 * 24 * 60 * 60);
+
+/// A duration such as `500ms`, `30s` or `15m`; of a thousand years at most.
+///
+/// # Errors
+/// Says why `text` is none.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        Ok(_) => Err(format!("`{text}` is longer than a thousand years")),
+        Err(_) => Err(format!(
+            "`{text}` is not a duration such as \"500ms\", \"30s\" or \"15m\""
+        )),
+    }
+}
+
 pub(super) mod duration {
     use std::time::Duration;
 
@@ -120,10 +137,6 @@ pub(super) mod duration {
         deserializer: D,
     ) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(|_| {
-            D::Error::custom(format!(
-                "`{text}` is not a duration such as \"500ms\", \"30s\" or \"15m\""
-            ))
-        })
+        super::parse_duration(&text).map_err(D::Error::custom)
     }
 }

@@ -40,7 +40,7 @@ impl ContractText {
     /// The shipped contracts, then every `*.toml` of `directory` by name: a later one replaces an earlier one of the same name.
     ///
     /// # Errors
-    /// [`Error::Io`] for a folder or a file that can't be read.
+    /// [`Error::Settings`] for a folder that can't be read, [`Error::Io`] for a file.
     pub fn all(directory: Option<&Path>) -> Result<Vec<Self>> {
         let shipped = SHIPPED.iter().map(|(name, text)| Self {
             place: format!("(shipped) {name}.toml"),
@@ -280,13 +280,14 @@ impl Contracts {
 
 /// The `*.toml` files of a directory, by name.
 fn toml_files(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let entries =
-        std::fs::read_dir(directory).map_err(Error::io("read datasets_dir", directory))?;
+    let failed = |error: std::io::Error| Error::Settings {
+        place: "datasets_dir".into(),
+        message: format!("{} can't be read: {error}", directory.display()),
+        hint: None,
+    };
     let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry
-            .map_err(Error::io("read datasets_dir", directory))?
-            .path();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
         if path
             .extension()
             .is_some_and(|extension| extension == "toml")

@@ -131,8 +131,7 @@ pub fn batches(connection: &Connection, dataset: Option<&str>) -> Result<Vec<Bat
         connection,
         "?::VARCHAR IS NULL OR dataset = ?",
         "QUALIFY row_number() OVER (PARTITION BY dataset, batch_no ORDER BY revision DESC, loaded_at DESC) = 1 \
-         ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'expired' THEN 1 WHEN 'waiting' THEN 2 ELSE 3 END, \
-         rows_rejected = 0, loaded_at DESC, dataset, batch_no",
+         ORDER BY dataset, batch_no DESC",
         &[dataset, dataset],
     )
 }

@@ -363,8 +363,16 @@ fn decimal(units: i128, scale: u8) -> String {
     format!("{sign}{whole}{point}{rest}")
 }
 
+const ROWS_THAT_BREAK: &str = "rows that break: ";
+
 fn broken_by(name: &str) -> String {
-    format!("rows that break: {name}")
+    format!("{ROWS_THAT_BREAK}{name}")
+}
+
+/// The rule whose broken rows a control counts, where it counts such.
+#[must_use]
+pub fn rule_of(control: &str) -> Option<&str> {
+    control.strip_prefix(ROWS_THAT_BREAK)
 }
 
 fn rows_that_break(name: &str, rows: u64) -> Control {

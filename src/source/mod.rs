@@ -148,6 +148,14 @@ impl Fetcher {
         })))
     }
 
+    /// Whether the rules let `url` be asked, as far as its text tells.
+    ///
+    /// # Errors
+    /// The rule that does not.
+    pub fn allows(&self, url: &SourceUrl) -> Result<(), String> {
+        self.0.guard.check(url.secret()).map_err(|denied| denied.0)
+    }
+
     /// Opens the CSV file at `url` and waits for its first bytes; it may wait for its turn before.
     ///
     /// Later breaks are mended inside the stream.

@@ -363,6 +363,7 @@ fn a_call_that_is_never_made_is_not_met() {
         return;
     }
     let workspace = workspace();
+    fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let never = Point::new("rename", "warehouse.duckdb.never", 1);
     for what in ["signal=KILL", "error=EIO"] {
         let (ran, met) = strace::run_with(&workspace, &never, what, &["run"]);

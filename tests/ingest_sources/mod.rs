@@ -2,15 +2,14 @@
 
 mod folders;
 
-use std::{
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{io::Write as _, path::Path, process::Stdio};
 
 use serde_json::Value;
 
-use crate::support::server::{Reply, Request, Server};
+use crate::support::{
+    program::with_own_settings,
+    server::{Reply, Request, Server},
+};
 
 const HEADER: &str = "accountId,type,cardNegative,budgetNegative,currency,statTime";
 const ROW: &str = "936da01f-9abd-4d9d-80c7-02af85c822a8,0,-1.5,0,USD,1711785600000";
@@ -60,7 +59,7 @@ impl Ran {
 }
 
 fn ingest(folder: &Path, arguments: &[&str], input: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_redledger"))
+    let mut child = with_own_settings(env!("CARGO_BIN_EXE_redledger"))
         .current_dir(folder)
         .env("REDLEDGER_DATA_DIR", folder.join("data"))
         .env("REDLEDGER_DOWNLOAD__ALLOW_HTTP", "true")
@@ -155,7 +154,7 @@ fn a_csv_from_standard_input_leaves_no_temporary_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let temporary = folder.path().join("tmp");
     std::fs::create_dir(&temporary).expect("a folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_redledger"))
+    let mut child = with_own_settings(env!("CARGO_BIN_EXE_redledger"))
         .current_dir(folder.path())
         .env("TMPDIR", &temporary)
         .args(["ingest", "-", "--batch-no", "STDIN_3"])
@@ -308,7 +307,7 @@ fn a_warehouse_that_is_a_link_is_replaced_where_it_leads_to() {
     ingest(folder.path(), &["two.json"], "").assert(0, &[("TWO", "loaded")]);
     assert!(link.is_symlink() && folder.path().join("shared/w.duckdb.previous").exists());
     for (command, batches) in [("verify", 2), ("rollback", 2), ("verify", 1)] {
-        let ran = Command::new(env!("CARGO_BIN_EXE_redledger"))
+        let ran = with_own_settings(env!("CARGO_BIN_EXE_redledger"))
             .current_dir(folder.path())
             .arg(command)
             .output()

@@ -102,6 +102,7 @@ fn a_strict_run_enters_its_exit_status_in_the_ledger_and_worse_ones_win() {
 #[test]
 fn a_dataset_of_which_nothing_was_ever_loaded_is_late() {
     let workspace = Workspace::new().set("EXPECTED_EVERY__ACCOUNT_REPAYMENT", "1d");
+    std::fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let said =
         "account_repayment is late: a batch is expected every 1day, and none was ever loaded";
     for arguments in [["run", "--strict"], ["status", "--strict"]] {
@@ -138,6 +139,7 @@ fn intervals_are_of_datasets_that_are_announced() {
         ("account_negative_bill_line", "has no batches of its own"),
     ] {
         let workspace = Workspace::new();
+        std::fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
         let settings = format!("[expected_every]\n{name} = \"1d\"\n");
         workspace.write("redledger.toml", settings);
         for arguments in [&["run"][..], &["status"], &["config", "check"]] {

@@ -84,6 +84,7 @@ async fn every_outcome_is_reported_as_the_schema_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_links_and_nothing_to_do_are_reported_as_the_schema_says() {
     let workspace = Workspace::new();
+    std::fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let nothing = report(&workspace.run(&["run", "--format", "json"]));
     assert_eq!(faults(&nothing), Vec::<String>::new(), "{nothing:#}");
     assert_eq!(nothing["summary"], "nothing to do");

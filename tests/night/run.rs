@@ -359,6 +359,7 @@ fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
 #[test]
 fn with_nothing_to_do_nothing_is_touched() {
     let workspace = Workspace::new();
+    fs::create_dir_all(workspace.data().join("inbox")).expect("an inbox");
     let ran = workspace.run(&["run"]);
     assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
     assert!(ran.stdout.starts_with("nothing to do"), "{}", ran.stdout);

@@ -1,6 +1,6 @@
 //! The scheduling files under `config/` are understood by what reads them, and name flags that exist.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use clap::Parser as _;
 use redledger::{cli, error::ExitStatus};
@@ -49,10 +49,25 @@ fn the_systemd_units_run_commands_that_exist() {
     assert_eq!(value(&run, "SuccessExitStatus"), incomplete);
     let serve = read("systemd/redledger-serve.service");
     understood(value(&serve, "ExecStart").split(' '), is_serve);
-    let fault = ExitStatus::Fault.code().to_string();
-    assert_eq!(value(&serve, "RestartPreventExitStatus"), fault);
+    let settings = ExitStatus::Settings.code().to_string();
+    assert_eq!(value(&serve, "RestartPreventExitStatus"), settings);
+    assert_eq!(value(&serve, "Restart"), "on-failure");
+    assert_eq!(
+        value(&serve, "StartLimitIntervalSec"),
+        "0",
+        "it never gives up"
+    );
+    let files: u64 = value(&serve, "LimitNOFILE").parse().expect("a number");
+    assert!(files >= 16_384, "a sender each");
+    let (credential, _) = value(&serve, "LoadCredential")
+        .split_once(':')
+        .expect("a file");
+    let secret = format!("REDLEDGER_SERVE__SECRET_FILE=%d/{credential}");
+    assert_eq!(value(&serve, "Environment"), secret);
     for unit in [&run, &serve] {
         assert_eq!(value(unit, "User"), "redledger");
+        assert_eq!(value(unit, "OnFailure"), "redledger-failed@%n.service");
+        assert_eq!(value(unit, "IPAddressDeny"), "link-local");
         assert_eq!(value(unit, "ProtectSystem"), "strict");
         let data = format!("--data-dir {} ", value(unit, "ReadWritePaths"));
         assert!(
@@ -92,6 +107,32 @@ fn systemd_finds_no_fault_with_the_units() {
     }
     assert!(verify.status.success(), "{said}");
     assert!(!said.contains("redledger"), "{said}");
+}
+
+#[test]
+fn the_units_give_little_away() {
+    const MOST: f64 = 1.5;
+    for name in ["redledger-run.service", "redledger-serve.service"] {
+        let security = Command::new("systemd-analyze")
+            .args(["security", "--offline=true"])
+            .arg(config(&format!("systemd/{name}")))
+            .output();
+        let Ok(security) = security else {
+            return skipped("what the units give away", "there is no systemd-analyze");
+        };
+        let said = String::from_utf8_lossy(&security.stdout).into_owned();
+        let level = said
+            .rsplit_once("exposure level for ")
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<f64>().ok());
+        let Some(level) = level else {
+            let why = String::from_utf8_lossy(&security.stderr).into_owned();
+            return skipped(
+                "what the units give away",
+                &format!("it tells no level: {said}{why}"),
+            );
+        };
+        assert!(level <= MOST, "{said}");
+    }
 }
 
 #[test]
@@ -186,4 +227,84 @@ fn the_cron_job_runs_a_command_that_exists_and_acts_on_its_exit_statuses() {
     understood(words, is_run);
     let claimed = at(pod, "volumes.0.persistentVolumeClaim.claimName").as_str();
     assert_eq!(claimed, at(claim, "metadata.name").as_str());
+}
+
+/// Keys and values of a mapping of text.
+fn labels(node: &Yaml<'_>) -> BTreeMap<String, String> {
+    let pairs = node.as_mapping().expect("a mapping").iter();
+    let text = |node: &Yaml<'_>| node.as_str().expect("text").to_owned();
+    pairs.map(|(key, value)| (text(key), text(value))).collect()
+}
+
+#[test]
+fn the_receiver_and_the_job_share_their_volume_and_the_receiver_is_reached() {
+    let (job, receiver) = (
+        read("kubernetes/cronjob.yaml"),
+        read("kubernetes/receiver.yaml"),
+    );
+    let job = Yaml::load_from_str(&job).expect("YAML");
+    let receiver = Yaml::load_from_str(&receiver).expect("YAML");
+    let [job, claim] = &*job else { panic!("two") };
+    let [deployment, service] = &*receiver else {
+        panic!("two")
+    };
+    let run = at(job, "spec.jobTemplate.spec.template.spec");
+    let serve = at(deployment, "spec.template.spec");
+    for pod in [run, serve] {
+        assert_eq!(at(pod, "enableServiceLinks").as_bool(), Some(false));
+        assert_eq!(
+            at(pod, "volumes.0.persistentVolumeClaim.claimName").as_str(),
+            at(claim, "metadata.name").as_str()
+        );
+        assert_eq!(
+            at(pod, "containers.0.volumeMounts.0.name").as_str(),
+            at(pod, "volumes.0.name").as_str()
+        );
+        assert_eq!(
+            at(pod, "securityContext.runAsUser").as_integer(),
+            at(run, "securityContext.runAsUser").as_integer(),
+            "what one writes the other reads"
+        );
+    }
+    // A volume of one node: both pods are there, at the same time.
+    assert_eq!(
+        at(claim, "spec.accessModes.0").as_str(),
+        Some("ReadWriteOnce")
+    );
+    let near = at(
+        run,
+        "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution.0",
+    );
+    assert_eq!(
+        at(near, "topologyKey").as_str(),
+        Some("kubernetes.io/hostname")
+    );
+    let pod = labels(at(deployment, "spec.template.metadata.labels"));
+    assert_eq!(labels(at(near, "labelSelector.matchLabels")), pod);
+    assert_eq!(labels(at(deployment, "spec.selector.matchLabels")), pod);
+    assert_eq!(labels(at(service, "spec.selector")), pod);
+    assert_eq!(at(deployment, "spec.replicas").as_integer(), Some(1));
+    assert_eq!(
+        at(deployment, "spec.strategy.type").as_str(),
+        Some("Recreate")
+    );
+
+    let container = at(serve, "containers.0");
+    let words = ["command", "args"]
+        .into_iter()
+        .flat_map(|key| at(container, key).as_sequence().expect("a list"))
+        .map(|word| word.as_str().expect("text"));
+    let words: Vec<&str> = words.collect();
+    understood(words.iter().copied(), is_serve);
+    let port = at(container, "ports.0.containerPort")
+        .as_integer()
+        .expect("a port");
+    assert!(
+        words.contains(&&*format!("--listen=0.0.0.0:{port}")),
+        "loopback is the pod's own"
+    );
+    assert_eq!(
+        at(service, "spec.ports.0.targetPort").as_str(),
+        at(container, "ports.0.name").as_str()
+    );
 }

@@ -49,8 +49,8 @@ async fn what_is_no_announcement_is_refused_and_not_stored() {
 async fn what_can_not_be_stored_is_answered_with_503_and_may_come_again() {
     let workspace = unsigned();
     let receiver = Receiver::start(&workspace);
-    fs::create_dir_all(workspace.data()).expect("a folder");
     let inbox = workspace.data().join("inbox");
+    fs::remove_dir(&inbox).expect("it is empty");
     fs::write(&inbox, "a file in the folder's place").expect("to write");
     let body = inline("B1", 1).to_string();
     let (status, text) = receiver.post(body.clone(), &[]).await;

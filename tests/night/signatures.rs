@@ -194,7 +194,7 @@ fn without_a_secret_nothing_is_served() {
         Workspace::new().set("SERVE__SECRET_FILE", "/dev/null"),
     ] {
         let ran = workspace.run(&["serve", "--listen", "127.0.0.1:0"]);
-        assert_eq!(ran.exit, Some(2), "{}", ran.stderr);
+        assert_eq!(ran.exit, Some(78), "{}", ran.stderr);
         assert!(
             ran.stderr.contains("no secret to check signatures with"),
             "{}",
@@ -209,9 +209,9 @@ fn without_a_secret_nothing_is_served() {
     }
     let missing = Workspace::new().set("SERVE__SECRET_FILE", "not-there");
     let ran = missing.run(&["serve", "--listen", "127.0.0.1:0"]);
-    assert_eq!(ran.exit, Some(2));
+    assert_eq!(ran.exit, Some(78));
     assert!(
-        ran.stderr.contains("cannot read secret_file not-there"),
+        ran.stderr.contains("not-there can't be read"),
         "{}",
         ran.stderr
     );

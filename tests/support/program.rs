@@ -125,12 +125,7 @@ impl Workspace {
 
     /// `program` in this workspace, with its settings and no others, its output piped.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars() {
-            if name.starts_with("REDLEDGER_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = with_own_settings(program);
         command
             .current_dir(self.path())
             .env("REDLEDGER_DATA_DIR", self.data())
@@ -242,6 +237,17 @@ impl Workspace {
         });
         files
     }
+}
+
+/// `program` with none of the settings that the tests themselves are run with, such as `REDLEDGER_TEST_SEED`.
+pub(crate) fn with_own_settings(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("REDLEDGER_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Waits until something holds, as long as a slow machine may need.

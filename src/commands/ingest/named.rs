@@ -1,6 +1,7 @@
 //! What the command line names: standard input, a path, a URL, or a folder and what is in it.
 
 use std::{
+    ffi::OsStr,
     fmt::{self, Display},
     fs, io,
     path::{Path, PathBuf},
@@ -107,11 +108,12 @@ pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
 }
 
 /// The sources that one of the command line's stands for, and what of it is not read though it may be meant.
-pub(super) fn expand(source: &str, wanted: Wanted) -> Result<(Vec<Named>, Option<Error>)> {
+pub(super) fn expand(source: &OsStr, wanted: Wanted) -> Result<(Vec<Named>, Option<Error>)> {
     if source == "-" {
         return Ok((vec![Named::Stdin], None));
     }
-    if source.contains("://") {
+    // What is no text is no URL, and may still be a path.
+    if let Some(source) = source.to_str().filter(|source| source.contains("://")) {
         let url = SourceUrl::parse(source)
             .map_err(|message| Error::usage(format!("{}: {message}", redacted(source))))?;
         if url.secret().scheme() == "file" {

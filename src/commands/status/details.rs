@@ -3,15 +3,16 @@
 use duckdb::Connection;
 use serde_json::{Value, json};
 
-use super::{dataset_shown, explained, is_open};
+use super::{dataset_shown, explained, is_open, what_to_do};
 use crate::{
-    cli::ReadingFormat,
+    cli::Format,
     commands::{
         Context,
         output::{self, Table, age, counted, iso, say, shortened},
     },
     error::Result,
     ledger::{self, BatchRecord, Control, FileEntry, State},
+    load,
 };
 
 /// Most files of a batch in a table.
@@ -74,7 +75,11 @@ impl Details {
 }
 
 /// A batch in words and tables; `revisions` has the newest first.
-pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<()> {
+pub(super) fn describe(
+    context: &Context,
+    revisions: &[BatchRecord],
+    details: &Details,
+) -> Result<()> {
     let now = ledger::now();
     let latest = &revisions[0];
     let entry = &latest.entry;
@@ -96,15 +101,19 @@ pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<(
         entry.rows_read
     );
     if is_open(latest) {
-        say!("{}", explained(latest));
+        output::say_wrapped(&explained(latest));
+        if let Some(what) = what_to_do(context, latest) {
+            output::say_wrapped(&format!("  to do: {what}"));
+        }
     } else if let Some(message) = &entry.message {
-        say!("{}", shortened(message, 400));
+        output::say_wrapped(&shortened(message, 400));
     }
     say!("");
 
     let mut history = Table::new(&[
         "rev", "state", "rows", "rejected", "+/-/~", "written", "age",
-    ]);
+    ])
+    .dropping(&["age", "+/-/~"]);
     for BatchRecord {
         entry, written_at, ..
     } in revisions
@@ -128,11 +137,11 @@ pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<(
             age(*written_at, now).into(),
         ]);
     }
-    history.print(ReadingFormat::Table)?;
+    history.print(Format::Table)?;
 
     if !details.files.is_empty() {
         say!("");
-        files_table(&details.files).print(ReadingFormat::Table)?;
+        files_table(&details.files).print(Format::Table)?;
         if details.files.len() > FILES_SHOWN {
             say!(
                 "… and {} more files; --format json has them all",
@@ -141,14 +150,22 @@ pub(super) fn describe(revisions: &[BatchRecord], details: &Details) -> Result<(
         }
     }
     if !details.controls.is_empty() {
+        let contract = context.contracts.get(&entry.dataset);
+        let rules = contract.iter().flat_map(|contract| &contract.controls);
+        let enforced: Vec<&str> = rules
+            .filter(|control| control.enforce)
+            .map(|control| &*control.name)
+            .collect();
         say!("");
-        controls_table(&details.controls).print(ReadingFormat::Table)?;
+        controls_table(&details.controls, &enforced).print(Format::Table)?;
     }
     Ok(())
 }
 
 fn files_table(files: &[FileEntry]) -> Table {
-    let mut table = Table::new(&["file", "rows", "rejected", "bytes", "sha-256", "encoding"]);
+    let mut table = Table::new(&["file", "rows", "rejected", "bytes", "sha-256", "encoding"])
+        .shortening(&[("file", 24)])
+        .dropping(&["encoding", "sha-256", "bytes"]);
     for file in files.iter().take(FILES_SHOWN) {
         let hash: String = file
             .content_hash
@@ -167,13 +184,18 @@ fn files_table(files: &[FileEntry]) -> Table {
     table
 }
 
-fn controls_table(controls: &[Control]) -> Table {
-    let mut table = Table::new(&["control", "expected", "actual", "result"]);
+/// `enforced` are the rules that keep a batch from being loaded; others are figures.
+fn controls_table(controls: &[Control], enforced: &[&str]) -> Table {
+    let mut table =
+        Table::new(&["control", "expected", "actual", "result"]).shortening(&[("control", 24)]);
     for control in controls {
-        let result = match (&control.expected, control.passed) {
-            (_, false) => "FAILED",
-            (None, true) => "noted",
-            (Some(_), true) => "ok",
+        let noted = load::rule_of(&control.name).filter(|rule| !enforced.contains(rule));
+        let rows = control.actual.parse().ok();
+        let result = match (&control.expected, control.passed, noted, rows) {
+            (_, false, Some(_), Some(rows)) => format!("noted: {}", counted(rows, "row")),
+            (_, false, ..) => "FAILED".to_owned(),
+            (None, true, ..) => "noted".to_owned(),
+            (Some(_), true, ..) => "ok".to_owned(),
         };
         table.push([
             control.name.clone().into(),

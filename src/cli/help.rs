@@ -1,0 +1,134 @@
+//! What the help says beside the options: examples, variables, and options of every command once.
+
+use clap::CommandFactory as _;
+
+use super::Cli;
+use crate::terminal;
+
+pub(super) const PROGRAM: &str = "\
+Examples:
+  redledger demo                              a first look, in ./demo-data
+  redledger ingest hook.json                  load an announcement
+  redledger ingest b.csv --batch-no BATCH_1   load a CSV as a batch
+  redledger run --strict                      the scheduled job
+  redledger status                            what is loaded, and what is not
+
+Variables:
+  REDLEDGER_CONFIG             settings file, as --config
+  REDLEDGER_DATA_DIR           where everything lives, as --data-dir
+  REDLEDGER_SECTION__KEY       any setting, such as REDLEDGER_DOWNLOAD__ATTEMPTS
+  REDLEDGER_HOOK_SECRET        what announcements are signed with (serve)
+  REDLEDGER_PROVIDER_TOKEN     for the provider's interface
+  NO_COLOR                     no colors
+  COLUMNS                      places in a line where there is no terminal
+
+Exit status:
+  0  all is well, including nothing to do
+  1  done, but the data needs a person
+  2  usage, settings or a fault (serve: 78 for settings)
+  3  incomplete for a passing reason: run again";
+
+/// Longest line: a longer one is hard to read.
+const LINE: usize = 100;
+
+/// The last line of a command's help.
+const MORE: &str = "Options of every command, such as --data-dir, are in `redledger --help`.";
+
+/// The command line as the program reads it: options of every command are shown once, in the program's own help.
+#[must_use]
+pub fn command() -> clap::Command {
+    let program =
+        Cli::command().term_width(terminal::width().map_or(LINE, |places| places.min(LINE)));
+    let global: Vec<clap::Arg> = program
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .map(|argument| argument.clone().hide(true))
+        .collect();
+    program.mut_subcommands(|command| with_hidden(command, &global))
+}
+
+fn with_hidden(command: clap::Command, global: &[clap::Arg]) -> clap::Command {
+    let said = command.get_after_help().map(ToString::to_string);
+    let after = said.map_or_else(|| MORE.to_owned(), |said| format!("{said}\n\n{MORE}"));
+    command
+        .args(global)
+        .after_help(after)
+        .mut_subcommands(|command| with_hidden(command, global))
+}
+
+// Examples: what a stranger would type first.
+
+pub(super) const INGEST: &str = "\
+Examples:
+  redledger ingest hook.json                          an announcement
+  redledger ingest announcements/                     a folder of them
+  curl -s https://api.example.com/hook | redledger ingest -
+  redledger ingest rows.csv.gz --batch-no BATCH_1     a CSV as a batch
+  redledger ingest --batch-no BATCH_1                 ask the provider";
+
+pub(super) const RUN: &str = "\
+Examples:
+  redledger run --dry-run                   what it would do
+  redledger run --strict --deadline 50m --format json";
+
+pub(super) const ROLLBACK: &str = "\
+Examples:
+  redledger rollback --dry-run              what would be published";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  redledger serve --listen localhost:8080
+
+Variables:
+  REDLEDGER_HOOK_SECRET   what announcements are signed with ([serve] secret_env
+                          names another variable, secret_file a file)
+
+Exit status 78: the settings are wrong, and starting again does not help.";
+
+pub(super) const BACKFILL: &str = "\
+Examples:
+  redledger backfill BATCH_20260330163600
+  redledger backfill 'BATCH_202603*' --dry-run
+  redledger backfill BATCH_20260301..BATCH_20260331 --refetch
+
+Variables:
+  REDLEDGER_PROVIDER_TOKEN   for the provider's interface, with --refetch";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  redledger status                          every batch, the newest first
+  redledger status BATCH_20260330163600     one, with files and controls
+  redledger status --strict --format json   for a monitor";
+
+pub(super) const REJECTIONS: &str = "\
+Examples:
+  redledger rejections BATCH_20260330163600
+  redledger rejections --code excess-scale --format csv > rows.csv";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  redledger verify
+  redledger verify 'BATCH_202603*' --no-archive";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  redledger demo
+  redledger demo --data-dir /tmp/look";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  redledger completions bash > /etc/bash_completion.d/redledger
+  redledger completions zsh > ~/.zfunc/_redledger";
+
+pub(super) const MAN: &str = "\
+Examples:
+  redledger man | man -l -
+  redledger man datasets infer > redledger-datasets-infer.1";
+
+pub(super) const INFER: &str = "\
+Examples:
+  redledger datasets infer rows.csv --name card > contracts/card.toml
+  redledger datasets infer <(zcat rows.csv.gz) --name card";
+
+pub(super) const CHECK: &str = "\
+Exit status 2: something would fail later; the message says where.";
