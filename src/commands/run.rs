@@ -165,7 +165,9 @@ fn forget_old(inbox: &Inbox, folder: &Path, keep: std::time::Duration) {
         return;
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        // A link may lead nowhere by now.
+        let metadata = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
+        let modified = metadata.and_then(|metadata| metadata.modified());
         let age = modified
             .ok()
             .and_then(|modified| SystemTime::now().duration_since(modified).ok());
