@@ -20,6 +20,10 @@ memory:
 night:
     cargo test --release --test main two_hundred_batches -- --ignored --nocapture
 
+# Announcements beside 2,000 half-open senders: how long the longest but one in a hundred takes
+receiver:
+    cargo test --release --test main two_thousand_half_open -- --ignored --nocapture
+
 # Verify of a ledger of 2 million files: memory, time, and the time for one batch
 audit-2m files="2000000":
     REDLEDGER_SCALE={{files}} REDLEDGER_TEST_LONGEST=3600 cargo test --release --test main verify_takes_the_same -- --ignored --nocapture

@@ -74,6 +74,9 @@ fn result(cli: Cli) -> Result<ExitStatus> {
     }
     let data_dir = cli.global.data_dir.clone();
     let context = Context::new(cli.global)?;
+    if !matches!(cli.command, Command::Config(_) | Command::Datasets(_)) {
+        ingest::check_events(&context)?;
+    }
     match cli.command {
         Command::Demo(doing) => demo::run(context, data_dir, &doing),
         Command::Ingest(arguments) => ingest::run(&context, &arguments),

@@ -4,11 +4,16 @@
 //! bytes ── parse ──► Announcements (a Batch Hook each) ── assemble ──► Batches (all pages of a number)
 //! ```
 //!
+//! Many documents are read as an index first, which keeps no rows ([`index`]); those of a batch are read when its turn
+//! comes ([`rows_of`]).
+//!
 //! Nothing here touches a file or the network. A number is its text from end to end: an amount in an
 //! inline list never becomes a float.
 
 mod assemble;
 mod identity;
+#[cfg(test)]
+mod issues;
 mod json;
 mod page_set;
 mod parse;
@@ -17,9 +22,9 @@ use std::fmt;
 
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
-pub use assemble::{Assembled, Batch, Content, assemble};
-pub use identity::list_identity;
-pub use parse::{Wrapping, parse, parse_at, stored_rows, wrapping};
+pub use assemble::{Assembled, Batch, Content, Part, assemble};
+pub use identity::{is_same_row, list_identity};
+pub use parse::{Wrapping, index, parse, parse_at, rows_of, stored_rows, wrapping};
 
 /// What an announcement may be, as a hint.
 const FORMS: &str =
@@ -39,6 +44,12 @@ pub struct Announcement {
     pub announced_at: Option<i64>,
     /// When it was received, in epoch microseconds; whoever has read it knows.
     pub received_at: Option<i64>,
+    /// Whether of its envelope only the `resource` was signed; whoever has read it knows.
+    pub only_resource_signed: bool,
+    /// Which of the documents given it is from; whoever has read them knows.
+    pub document: usize,
+    /// Which of the document's hooks it is, from 0.
+    pub element: usize,
     /// The hook itself.
     pub hook: BatchHook,
     /// How many keys of the hook and its envelope are not known and were ignored. An envelope around
@@ -72,8 +83,39 @@ pub struct BatchHook {
     pub last_page: Option<bool>,
     /// The CSV export.
     pub file_url: Option<SourceUrl>,
-    /// The rows themselves; an empty list is not an absent one.
+    /// The rows themselves; an empty list is not an absent one. In an index there are none, see
+    /// [`summary`](Self::summary).
     pub list: Option<Vec<ListRow>>,
+    /// In an index, what is known of the rows.
+    pub summary: Option<ListSummary>,
+}
+
+impl BatchHook {
+    /// Rows of the inline list.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        match &self.summary {
+            Some(summary) => summary.rows,
+            None => self.list.as_ref().map_or(0, |list| list.len() as u64),
+        }
+    }
+
+    /// What the inline list is known by.
+    fn list_identity(&self) -> Option<String> {
+        match &self.summary {
+            Some(summary) => Some(summary.identity.clone()),
+            None => self.list.as_deref().map(list_identity),
+        }
+    }
+}
+
+/// What an index keeps of an inline list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListSummary {
+    /// Its rows.
+    pub rows: u64,
+    /// What it is known by, see [`list_identity`].
+    pub identity: String,
 }
 
 /// A row of an inline list: cells as text, and its own JSON text.
@@ -90,10 +132,12 @@ pub struct ListRow {
     pub fault: Option<RowFault>,
 }
 
-/// Text of a row that is none.
+/// Why a row can't be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFault {
-    /// The key of the cell at fault; `None` where a key itself is.
+    /// Whether a key stands more than once; else something is no text.
+    pub is_repeated_key: bool,
+    /// The key of the cell at fault; `None` where a key itself is no text.
     pub key: Option<String>,
     /// What is wrong.
     pub message: String,

@@ -5,16 +5,19 @@
 //! known by. Announcements hold signed URLs: files are 0600, folders 0700.
 
 mod arrivals;
+mod resources;
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
 use tempfile::NamedTempFile;
+
+pub use self::resources::{FirstDelivery, Kept};
 
 use self::arrivals::{Arrival, Known, LastStamp};
 use crate::{
@@ -126,6 +129,20 @@ impl Inbox {
         Ok(stored)
     }
 
+    /// Writes and removes a little where announcements are stored.
+    ///
+    /// # Errors
+    /// The operating system's, if nothing can be stored.
+    pub fn try_to_store(&self) -> io::Result<()> {
+        self.create()?;
+        self.check_format()
+            .map_err(|error| io::Error::other(error.chain()))?;
+        LastStamp::probe(&self.folder)?;
+        let mut file = incoming(&self.folder)?;
+        file.write_all(&[b' '; 1 << 10])?;
+        file.as_file().sync_all()
+    }
+
     /// Whether a file is waiting or was loaded. A run moves files while a receiver remembers them.
     fn is_kept(&self, name: &str) -> bool {
         self.folder.join(name).exists() || self.folder.join("done").join(name).exists()
@@ -169,6 +186,47 @@ impl Inbox {
         self.check_format()?;
         let mut paths = files(&self.folder).map_err(Error::io("read the inbox", &self.folder))?;
         paths.retain(|path| is_announcement(path));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Opens what is waiting.
+    ///
+    /// # Errors
+    /// The operating system's; also for what is no file, such as a pipe, which might never end.
+    pub fn open(path: &Path) -> io::Result<File> {
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        File::open(path)
+    }
+
+    /// The bytes of what is waiting.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Self::open(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// What lies in the inbox and is never read, since its name is no announcement's.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder can't be read.
+    pub fn passed_over(&self) -> Result<Vec<PathBuf>> {
+        const OWN: [&str; 4] = ["done", "bad", "known", FORMAT_FILE];
+        let read = || -> io::Result<Vec<PathBuf>> {
+            let paths = entries(&self.folder)?.into_iter().map(|entry| entry.path());
+            Ok(paths.collect())
+        };
+        let mut paths = read().map_err(Error::io("read the inbox", &self.folder))?;
+        paths.retain(|path| {
+            let name = path.file_name().unwrap_or_default();
+            let is_being_written = || name.as_encoded_bytes().starts_with(INCOMING.as_bytes());
+            !is_announcement(path) && !OWN.iter().any(|own| name == *own) && !is_being_written()
+        });
         paths.sort();
         Ok(paths)
     }
@@ -318,7 +376,7 @@ fn is_announcement(path: &Path) -> bool {
     !hidden
         && path
             .extension()
-            .is_some_and(|extension| extension == "json")
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 /// The files of a folder; none when it is not there. What is named as an announcement and is something else, such as

@@ -11,6 +11,7 @@
 //! runs the `INSERT` that takes them off the channel. Whatever fails rolls everything back; why it failed is then written
 //! in a second transaction.
 
+mod again;
 mod batch;
 mod feed;
 mod headed_file;

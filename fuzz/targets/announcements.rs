@@ -97,7 +97,10 @@ fn check_rows(announcements: &[Announcement], value: &Value) {
         let list = list.expect("rows from a list");
         assert_eq!(rows.len(), list.len());
         for (row, value) in rows.iter().zip(&list) {
-            check_row(row, value);
+            // Of what is no text, or has a key twice, `Value` knows less.
+            if row.fault.is_none() {
+                check_row(row, value);
+            }
         }
         // The archive writes one object after the other.
         let stored: String = rows.iter().map(|row| row.json.as_str()).collect();

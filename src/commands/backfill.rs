@@ -228,6 +228,7 @@ fn replayed(
             BatchContent::Rows(InlineRows {
                 rows: Arc::new(rows),
                 columns: delivery.columns,
+                pages: Vec::new(),
             })
         }
         None => {
@@ -259,6 +260,8 @@ fn replayed(
         content,
         missing: None,
         pages_incomplete: false,
+        is_overdue: false,
+        dataset_is_unsigned: false,
         notes: delivery.notes,
         unknown_keys: delivery.unknown_keys,
         replay: Some(Replay {

@@ -144,6 +144,18 @@ pub(super) fn dataset_of(
         .transpose()
 }
 
+/// That every dataset of `[hook.events]` is one that is announced.
+pub(super) fn check_events(context: &Context) -> Result<()> {
+    for (event, dataset) in &context.config.hook.events {
+        announced_dataset(context, dataset).map_err(|error| Error::Settings {
+            place: format!("[hook.events] `{event}`"),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        })?;
+    }
+    Ok(())
+}
+
 /// The contract of `name`, if batches of it are announced by themselves.
 pub(super) fn announced_dataset(context: &Context, name: &str) -> Result<Arc<Contract>> {
     let contract = context.contracts.require(name)?;
@@ -181,6 +193,8 @@ fn numbered(
         content: BatchContent::Files(files),
         missing: None,
         pages_incomplete: false,
+        is_overdue: false,
+        dataset_is_unsigned: false,
         notes,
         unknown_keys: 0,
         replay: None,

@@ -1,6 +1,6 @@
 //! Announcements in `inbox/bad`: they lie there until somebody has seen to them, or their batches are closed.
 
-use std::{collections::HashSet, fs};
+use std::collections::HashSet;
 
 use crate::{error::Result, hook, inbox::Inbox};
 
@@ -15,8 +15,10 @@ pub(super) fn clear(inbox: &Inbox, closed: &HashSet<String>) -> Result<()> {
         if !closed.iter().any(|number| note.contains(number.as_str())) {
             continue;
         }
-        let Ok(bytes) = fs::read(&path) else { continue };
-        let Ok(announced) = hook::parse("announcement", &bytes) else {
+        let Ok(bytes) = Inbox::read(&path) else {
+            continue;
+        };
+        let Ok(announced) = hook::index("announcement", &bytes) else {
             continue;
         };
         let is_closed = |of: &hook::Announcement| closed.contains(of.hook.batch_no.as_str());

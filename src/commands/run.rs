@@ -1,65 +1,31 @@
 //! `redledger run`: the scheduled job. Drains the inbox in announcement order and publishes once.
 
+mod waiting;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
 
+pub(super) use self::waiting::keep_first_time;
+use self::waiting::{Index, NotTaken, Waiting};
 use super::{
     Context,
-    ingest::dataset_of,
     output::{self, Table, say},
     put_aside,
-    session::{Limits, LoadSession, Queue},
+    session::{Limits, LoadSession},
 };
 use crate::{
     cli::{Format, Run},
     config::Config,
     error::{Error, ExitStatus, Result},
-    hook::{self, Assembled},
+    hook,
     inbox::{Fate, Inbox},
-    ledger,
-    pipeline::{Batch, BatchContent, Ending, Outcome, Way},
+    pipeline::{Ending, Outcome},
     publish, warehouse_file,
 };
-
-/// A batch and the inbox files that its announcements are in.
-struct Waiting {
-    batch: Batch,
-    files: Vec<PathBuf>,
-    /// What has become of it, once its turn has come.
-    outcome: Option<Outcome>,
-}
-
-impl Queue for Vec<Waiting> {
-    fn names(&self) -> Vec<String> {
-        let names = self
-            .iter()
-            .map(|waiting| waiting.batch.batch_no.to_string());
-        names.collect()
-    }
-
-    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Batch> {
-        Ok(self[index].batch.clone())
-    }
-
-    fn note(&mut self, index: usize, outcome: &Outcome) {
-        self[index].outcome = Some(outcome.clone());
-    }
-}
-
-/// An announcement that can't be understood, and why.
-type Bad = (PathBuf, String);
-
-/// What is in the inbox.
-struct Understood {
-    waiting: Vec<Waiting>,
-    bad: Vec<Bad>,
-    /// What the system does not let us read, and why. It stays: somebody may well see to it before the next run.
-    unread: Vec<Bad>,
-}
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
@@ -79,29 +45,30 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         }
         paths = inbox.waiting()?;
     }
-    let Understood {
-        mut waiting,
-        bad,
-        unread,
-    } = understand(context, &paths, &mut session)?;
-    if waiting.is_empty() {
+    let mut index = Index::make(context, &inbox, &paths, &mut session)?;
+    if index.waiting.is_empty() {
         // Nothing would notice, night after night.
         publish::refuse_to_begin_anew(&context.config)?;
     }
     if arguments.dry_run {
-        return show(&waiting, &bad, &unread, arguments.doing.format);
+        return show(&index, arguments.doing.format);
     }
-    for (path, note) in &bad {
+    inbox.remove_leftovers()?;
+    for path in inbox.passed_over()? {
+        let name = path.file_name().unwrap_or_default().display();
+        tracing::warn!(file = %name, "lies in the inbox and is not read: an announcement's name ends in .json");
+    }
+    for (path, note) in &index.bad {
         put_it_aside(&inbox, path, note)?;
     }
     let limits = Limits {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
         until: arguments.deadline.map(|deadline| started + deadline),
     };
-    session.load_some(&mut waiting, limits);
+    session.load_some(&mut index, limits);
     // What is not published is not settled.
     let ended = match session.is_published() {
-        true => ended(&waiting),
+        true => ended(&index.waiting),
         false => BTreeMap::new(),
     };
     for (path, note) in ended {
@@ -119,10 +86,8 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     {
         session.note_error(error);
     }
-    forget_old(
-        &context.config.data_dir.join("inbox/done"),
-        context.config.inbox.keep_done,
-    );
+    let done = context.config.data_dir.join("inbox/done");
+    forget_old(&inbox, &done, context.config.inbox.keep_done);
     session.finish()
 }
 
@@ -153,104 +118,6 @@ fn put_it_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tracing::warn!(announcement = %name, "put aside in inbox/bad, with a note");
     Ok(())
-}
-
-/// Reads the inbox. What can't be understood comes back with the reason.
-fn understand(
-    context: &Context,
-    paths: &[PathBuf],
-    session: &mut LoadSession<'_>,
-) -> Result<Understood> {
-    let mut announcements = Vec::new();
-    let mut by_origin: HashMap<String, PathBuf> = HashMap::new();
-    let mut bad = Vec::new();
-    let mut unread = Vec::new();
-    let mut reject = |path: &Path, error: Error, session: &mut LoadSession<'_>| {
-        let hint = error
-            .hint()
-            .map(|hint| format!("\nhint: {hint}"))
-            .unwrap_or_default();
-        bad.push((path.to_path_buf(), format!("{}{hint}\n", error.chain())));
-        session.note_error(error);
-    };
-    for path in paths {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            // Another run has just been through with it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
-                continue;
-            }
-            // It stays where it is: who may not read it may not move it either. The others don't wait for it.
-            Err(error) => {
-                let error = Error::io("read the announcement", path)(error);
-                unread.push((path.clone(), error.chain()));
-                session.note_error(error);
-                continue;
-            }
-        };
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        match hook::parse(&name, &bytes) {
-            Ok(parsed) => {
-                let received_at = Inbox::received_at(path);
-                for mut announcement in parsed {
-                    announcement.received_at = received_at;
-                    by_origin.insert(announcement.origin.clone(), path.clone());
-                    announcements.push(announcement);
-                }
-            }
-            Err(error) => reject(path, error, session),
-        }
-    }
-    let now = ledger::now();
-    let mut waiting: Vec<Waiting> = Vec::new();
-    let mut refused: HashSet<PathBuf> = HashSet::new();
-    for Assembled { origins, batch } in hook::assemble(announcements) {
-        let mut files: Vec<PathBuf> = origins
-            .iter()
-            .filter_map(|origin| by_origin.get(origin).cloned())
-            .collect();
-        files.sort();
-        files.dedup();
-        let batch = batch.and_then(|batch| {
-            let dataset = dataset_of(context, None, batch.event_type.as_deref())?;
-            Ok(Batch::announced(batch, dataset, Way::Inbox(now)))
-        });
-        match batch {
-            Ok(batch) => waiting.push(Waiting {
-                batch,
-                files,
-                outcome: None,
-            }),
-            Err(error) => {
-                if let Some(path) = files.first() {
-                    reject(path, error, session);
-                }
-                refused.extend(files);
-            }
-        }
-    }
-    // The pages of a batch that disagree go together, unless another batch is in the same file.
-    for path in refused {
-        let needed = waiting.iter().any(|batch| batch.files.contains(&path));
-        let noted = bad.iter().any(|(of, _)| *of == path);
-        match (needed, noted) {
-            (true, _) => bad.retain(|(of, _)| *of != path),
-            (false, false) => bad.push((
-                path,
-                "the pages of its batch disagree; see the note of the first page\n".into(),
-            )),
-            (false, true) => {}
-        }
-    }
-    Ok(Understood {
-        waiting,
-        bad,
-        unread,
-    })
 }
 
 /// Files all of whose batches have ended, with a note where one has not ended well.
@@ -290,61 +157,60 @@ fn note_of(outcome: &Outcome) -> Option<String> {
 }
 
 /// Removes announcements that were loaded long ago; failing to is no reason to fail a run.
-fn forget_old(folder: &Path, keep: std::time::Duration) {
+fn forget_old(inbox: &Inbox, folder: &Path, keep: std::time::Duration) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        // A link may lead nowhere by now.
+        let metadata = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
+        let modified = metadata.and_then(|metadata| metadata.modified());
         let age = modified
             .ok()
             .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        if age.is_some_and(|age| age > keep)
-            && let Err(error) = fs::remove_file(&path)
-        {
+        if age.is_none_or(|age| age <= keep) {
+            continue;
+        }
+        let announced = Inbox::resource_of(&path).and_then(|_| {
+            let bytes = Inbox::read(&path).ok()?;
+            hook::index("announcement", &bytes).ok()?.into_iter().next()
+        });
+        let announced_at = announced.and_then(|announcement| announcement.announced_at);
+        if let Err(error) = inbox.forget(&path, announced_at) {
             tracing::warn!(path = %path.display(), %error, "can't remove an old announcement");
         }
     }
 }
 
-fn show(waiting: &[Waiting], bad: &[Bad], unread: &[Bad], format: Format) -> Result<ExitStatus> {
+fn show(index: &Index, format: Format) -> Result<ExitStatus> {
     let mut table = Table::new(&["batch", "dataset", "would", "from"])
         .shortening(&[("from", 16), ("would", 20), ("dataset", 16)])
         .dropping(&["dataset"]);
-    for batch in waiting {
-        let source = &batch.batch;
-        let (would, from) = match (&source.missing, &source.content) {
+    for Waiting { batch, dataset, .. } in &index.waiting {
+        let (would, from) = match (&batch.missing, &batch.content) {
             (Some(missing), _) => (format!("wait for {missing}"), String::new()),
-            (None, BatchContent::Files(files)) => (
-                format!("fetch {}", output::counted(files.len() as u64, "file")),
-                files
-                    .iter()
-                    .map(|file| file.origin())
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            ),
-            (None, BatchContent::Rows(list)) => (
-                format!(
-                    "load {}",
-                    output::counted(list.rows.len() as u64, "inline row")
-                ),
-                source.origin.clone(),
-            ),
+            (None, hook::Content::Files(urls)) => {
+                let names: Vec<String> = urls.iter().map(ToString::to_string).collect();
+                let files = output::counted(urls.len() as u64, "file");
+                (format!("fetch {files}"), names.join(" "))
+            }
+            (None, hook::Content::Rows(_)) => {
+                let rows = batch.parts.iter().map(|part| part.rows).sum();
+                let rows = output::counted(rows, "inline row");
+                (format!("load {rows}"), batch.origin.clone())
+            }
         };
+        let dataset = dataset.as_ref().map(|contract| contract.name.to_string());
         table.push([
-            source.batch_no.as_str().into(),
-            source
-                .dataset
-                .as_ref()
-                .map(|contract| contract.name.to_string())
-                .into(),
+            batch.batch_no.as_str().into(),
+            dataset.into(),
             would.into(),
             from.into(),
         ]);
     }
-    let of_no_batch = [
-        (bad, "put aside as bad"),
-        (unread, "leave it: can't be read"),
+    let of_no_batch: [(&Vec<NotTaken>, &str); 2] = [
+        (&index.bad, "put aside as bad"),
+        (&index.left, "leave it: can't be read"),
     ];
     for ((path, note), would) in of_no_batch
         .into_iter()

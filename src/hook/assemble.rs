@@ -1,9 +1,11 @@
 //! Pages become batches.
 //!
 //! Announcements of one number fill a set, page by page, until the set is complete; what comes after
-//! that is another set: the batch was issued again.
+//! that is another set: the batch was issued again. So is what can't be of the same issue: it has another total or
+//! size of pages, or was made, or else received, more than an hour before or after. Issues closer than that can't be
+//! told apart, which the batch's notes say.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     Announcement, ListRow,
@@ -20,14 +22,20 @@ pub struct Batch {
     pub origin: String,
     /// The `eventType` of its first page that has one.
     pub event_type: Option<String>,
+    /// Whether of the envelopes only the `resource` was signed: anybody may have written the `eventType`.
+    pub only_resource_signed: bool,
     /// When its first page was announced, in epoch milliseconds.
     pub announced_at: Option<i64>,
     /// When its first page was received, in epoch microseconds.
     pub received_at: Option<i64>,
+    /// When its latest one was.
+    pub newest_at: Option<i64>,
     /// Rows the batch should have.
     pub total: Option<u64>,
-    /// The rows, or where they are.
+    /// The rows, or where they are; of an index no rows.
     pub content: Content,
+    /// Where the inline rows are, in their order.
+    pub parts: Vec<Part>,
     /// What has not been announced yet, such as "pages 2 and 3 of 3"; `None` when nothing is missing.
     pub missing: Option<String>,
     /// Pages are missing, but [`total`](Self::total) is known and the files named so far may well hold
@@ -41,11 +49,28 @@ pub struct Batch {
     pub unknown_keys: u64,
 }
 
+/// A page's inline rows, and where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which of the documents given.
+    pub document: usize,
+    /// Which of its hooks, from 0.
+    pub element: usize,
+    /// The page, from 1.
+    pub page: Option<u64>,
+    /// Rows a page, as the page says.
+    pub size: Option<u64>,
+    /// Its rows.
+    pub rows: u64,
+}
+
 /// A batch, or why its pages make none, and the announcements that it was put together from.
 #[derive(Debug)]
 pub struct Assembled {
     /// The origins of all its announcements, repeated and replaced ones included.
     pub origins: Vec<String>,
+    /// The documents that these came in.
+    pub documents: BTreeSet<usize>,
     /// The batch.
     pub batch: Result<Batch>,
 }
@@ -78,49 +103,92 @@ impl Batch {
 /// Puts the pages of each number together, whatever order they came in.
 ///
 /// The batches come in the order of their first announcements; where it is known of all when they were made or
-/// received, that is the order, and else the order given. A number whose pages are complete and which
-/// is then announced with other content is a second batch. Announcements of one number with different
-/// `eventType`s are different batches.
+/// received, that is the order, and else the order given. Within a number it is so as soon as that is known of its own.
+/// A number whose pages are complete and which is then announced with other content is a second batch. Announcements of
+/// one number with different `eventType`s are different batches. A number that has a page 0 counts its pages from 0.
 ///
 /// # Errors
 /// [`Error::Announcement`](crate::error::Error::Announcement) in place of a batch whose pages disagree:
-/// about `total`, about which page is the last, about having page numbers, or about naming files. The
-/// other batches are not affected.
+/// about `total` where nothing says when they were made, about which page is the last, about having page numbers, or
+/// about naming files. The other batches are not affected.
 #[must_use]
-pub fn assemble(mut announcements: Vec<Announcement>) -> Vec<Assembled> {
-    if announcements.iter().all(|a| a.order().is_some()) {
-        announcements.sort_by_key(Announcement::order);
-    }
+pub fn assemble(announcements: Vec<Announcement>) -> Vec<Assembled> {
+    let mut announcements = in_order(announcements);
     let ambiguous = numbers_of_several_events(&announcements);
+    let from_zero: HashSet<BatchNo> = announcements
+        .iter()
+        .filter(|announcement| announcement.hook.page == Some(0))
+        .map(|announcement| announcement.hook.batch_no.clone())
+        .collect();
+    for announcement in &mut announcements {
+        if from_zero.contains(&announcement.hook.batch_no) {
+            let page = &mut announcement.hook.page;
+            *page = page.map(|page| page.saturating_add(1));
+        }
+    }
 
     let mut sets: Vec<PageSet> = Vec::new();
-    let mut open: HashMap<(BatchNo, Option<String>), usize> = HashMap::new();
+    // Of each number, oldest first.
+    let mut of_number: HashMap<(BatchNo, Option<String>), Vec<usize>> = HashMap::new();
     for (order, announcement) in announcements.into_iter().enumerate() {
         let number = announcement.hook.batch_no.clone();
+        let counts_from_zero = from_zero.contains(&number);
         let event = announcement
             .event_type
             .clone()
             .filter(|_| ambiguous.contains(&number));
-        let key = (number, event);
+        let known = of_number.entry((number, event)).or_default();
         let page = Page {
             order,
             announcement,
         };
-        match open.get(&key) {
-            Some(index) if sets[*index].takes(&page) => sets[*index].add(page),
-            _ => {
-                let previous = open.insert(key, sets.len());
-                sets.push(PageSet::new(page, previous));
+        let newest_first = || known.iter().rev().copied();
+        let place = newest_first()
+            .find(|index| sets[*index].holds(&page))
+            .or_else(|| newest_first().find(|index| sets[*index].takes(&page)));
+        match place {
+            Some(index) => sets[index].add(page),
+            None => {
+                let previous = known.last().copied();
+                known.push(sets.len());
+                sets.push(PageSet::new(page, counts_from_zero, previous));
             }
         }
     }
-    without_repeats(sets)
+    without_fragments(without_repeats(sets))
         .into_iter()
         .map(|mut set| Assembled {
             origins: std::mem::take(&mut set.origins),
+            documents: std::mem::take(&mut set.documents),
             batch: set.into_batch(),
         })
         .collect()
+}
+
+/// Announcements in the order in which they were made or received.
+fn in_order(mut announcements: Vec<Announcement>) -> Vec<Announcement> {
+    if announcements.iter().all(|a| a.order().is_some()) {
+        announcements.sort_by_key(Announcement::order);
+        return announcements;
+    }
+    // One that does not say must not keep other numbers out of order: each is put in order in its own places.
+    let mut places: HashMap<BatchNo, Vec<usize>> = HashMap::new();
+    for (place, announcement) in announcements.iter().enumerate() {
+        let number = announcement.hook.batch_no.clone();
+        places.entry(number).or_default().push(place);
+    }
+    let mut slots: Vec<Option<Announcement>> = announcements.into_iter().map(Some).collect();
+    for places in places.into_values() {
+        let of_number = places.iter().filter_map(|place| slots[*place].take());
+        let mut of_number: Vec<Announcement> = of_number.collect();
+        if of_number.iter().all(|a| a.order().is_some()) {
+            of_number.sort_by_key(Announcement::order);
+        }
+        for (place, announcement) in places.into_iter().zip(of_number) {
+            slots[place] = Some(announcement);
+        }
+    }
+    slots.into_iter().flatten().collect()
 }
 
 /// Numbers that come with more than one `eventType`: they belong to several datasets.
@@ -160,6 +228,27 @@ fn without_repeats(sets: Vec<PageSet>) -> Vec<PageSet> {
         }
     }
     kept
+}
+
+/// Drops pages of an issue that never was whole where a later one of the same batch is: its place is taken.
+fn without_fragments(sets: Vec<PageSet>) -> Vec<PageSet> {
+    let previous: Vec<Option<usize>> = sets.iter().map(|set| set.previous).collect();
+    let mut kept: Vec<Option<PageSet>> = sets.into_iter().map(Some).collect();
+    for at in (0..kept.len()).rev() {
+        let Some(mut set) = kept[at].take() else {
+            continue;
+        };
+        let mut before = previous[at];
+        while let Some(index) = before {
+            let is_replaced = |it: &mut PageSet| it.is_fragment() && set.replaces(it);
+            if let Some(fragment) = kept[index].take_if(is_replaced) {
+                set.replace(fragment);
+            }
+            before = previous[index];
+        }
+        kept[at] = Some(set);
+    }
+    kept.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

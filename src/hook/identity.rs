@@ -33,12 +33,24 @@ const DEEPEST: u32 = 16;
 /// ```
 #[must_use]
 pub fn list_identity(rows: &[ListRow]) -> String {
-    let mut hasher = Sha256::new();
-    let mut order = Vec::new();
-    for row in rows {
-        in_order(row, &mut order);
+    let mut identity = ListIdentity::default();
+    rows.iter().for_each(|row| identity.add(row));
+    identity.finish()
+}
+
+/// The same, of rows that come one by one.
+#[derive(Default)]
+pub(super) struct ListIdentity {
+    hasher: Sha256,
+    order: Vec<usize>,
+}
+
+impl ListIdentity {
+    pub(super) fn add(&mut self, row: &ListRow) {
+        let Self { hasher, order } = self;
+        in_order(row, order);
         hasher.update(count(order.len()));
-        for index in &order {
+        for index in order {
             let (key, cell) = &row.cells[*index];
             // Lengths go before texts: no text can then be taken for the end of another.
             hasher.update(count(key.len()));
@@ -53,12 +65,23 @@ pub fn list_identity(rows: &[ListRow]) -> String {
                 }
             }
         }
+        // Of what is no text no cell tells.
+        if row.fault.is_some() {
+            hasher.update(&row.json);
+        }
     }
-    encode_string(&hasher.finalize())
+
+    pub(super) fn finish(self) -> String {
+        encode_string(&self.hasher.finalize())
+    }
 }
 
-/// Whether two rows have the same values under the same keys.
-pub(super) fn is_same_row(this: &ListRow, that: &ListRow) -> bool {
+/// Whether two rows have the same values under the same keys; of what is no text, whether it is written the same.
+#[must_use]
+pub fn is_same_row(this: &ListRow, that: &ListRow) -> bool {
+    if this.fault.is_some() || that.fault.is_some() {
+        return this.json == that.json;
+    }
     if this.cells == that.cells {
         return true;
     }

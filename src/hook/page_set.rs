@@ -1,12 +1,18 @@
 //! The pages of one number: which belong together, whether they agree, what is missing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
-use super::{Announcement, Batch, Content, Fault, identity::is_same_row};
+use super::{Announcement, Batch, Content, Fault, Part};
 use crate::{
     error::{Error, Result},
     source_url::SourceUrl,
 };
+
+/// Pages of one issue are made, or else received, within this of each other; in microseconds.
+const CLOSE: i64 = 3_600_000_000;
 
 /// A page's place in its set: its number, or `None` for a hook without `page`.
 type Slot = Option<u64>;
@@ -24,11 +30,7 @@ impl Page {
     }
 
     fn rows(&self) -> u64 {
-        self.announcement
-            .hook
-            .list
-            .as_ref()
-            .map_or(0, |list| list.len() as u64)
+        self.announcement.hook.rows()
     }
 
     fn has_file(&self) -> bool {
@@ -44,14 +46,11 @@ impl Page {
         }
         match (&this.file_url, &that.file_url) {
             (Some(this), Some(that)) => this.identity() == that.identity(),
-            (None, None) => match (&this.list, &that.list) {
-                (Some(this), Some(that)) => {
-                    this.len() == that.len()
-                        && this.iter().zip(that).all(|(a, b)| is_same_row(a, b))
-                }
-                (None, None) => true,
-                _ => false,
-            },
+            (None, None) => {
+                this.list.is_some() == that.list.is_some()
+                    && this.rows() == that.rows()
+                    && this.list_identity() == that.list_identity()
+            }
             _ => false,
         }
     }
@@ -78,6 +77,10 @@ pub(super) struct PageSet {
     files: usize,
     /// The newest `total` that was given.
     total: Option<u64>,
+    /// The `size` that was given first.
+    size: Option<u64>,
+    /// When its first and its last page were made or received, where all say when.
+    span: Option<(i64, i64)>,
     /// Came again with the same content.
     repeated: BTreeSet<Slot>,
     /// Came again with other content.
@@ -85,52 +88,89 @@ pub(super) struct PageSet {
     /// The whole set came again with the same content.
     is_repeated: bool,
     fault: Option<&'static str>,
+    /// Whether the announcements count their pages from 0.
+    counts_from_zero: bool,
     /// Where its pages came from, repeated and replaced ones included.
     pub(super) origins: Vec<String>,
+    /// The documents that they came in.
+    pub(super) documents: BTreeSet<usize>,
+    /// Whether there are pages of an earlier issue that never was whole.
+    follows_a_fragment: bool,
     /// The set of the same number before this one.
     pub(super) previous: Option<usize>,
 }
 
 impl PageSet {
-    pub(super) fn new(page: Page, previous: Option<usize>) -> Self {
+    pub(super) fn new(page: Page, counts_from_zero: bool, previous: Option<usize>) -> Self {
+        let at = page.announcement.order();
         let mut set = Self {
             pages: BTreeMap::new(),
             rows: 0,
             files: 0,
             total: None,
+            size: None,
+            span: at.map(|at| (at, at)),
             repeated: BTreeSet::new(),
             replaced: BTreeSet::new(),
             is_repeated: false,
             fault: None,
+            counts_from_zero,
             origins: Vec::new(),
+            documents: BTreeSet::new(),
+            follows_a_fragment: false,
             previous,
         };
         set.add(page);
         set
     }
 
+    /// Whether `page` is one of this set, delivered again.
+    pub(super) fn holds(&self, page: &Page) -> bool {
+        let held = self.pages.get(&page.slot());
+        held.is_some_and(|held| held.is_redelivered_as(page) && held.says_the_same_as(page))
+    }
+
     /// Whether `page` belongs to this set rather than to a new one.
     pub(super) fn takes(&self, page: &Page) -> bool {
+        if !self.agrees_with(page) {
+            return false;
+        }
         if !self.is_complete() {
             return true;
         }
-        match self.pages.get(&page.slot()) {
-            Some(held) => held.is_redelivered_as(page) && held.says_the_same_as(page),
-            // Complete by `total` alone: the empty last page may follow, and a page with more rows must
-            // not be lost, whichever of them comes first.
-            None => !self.ends_with_last_page() && page.slot().is_some(),
-        }
+        // Complete by `total` alone: the empty last page may follow, and a page with more rows must not be lost,
+        // whichever of them comes first.
+        !self.pages.contains_key(&page.slot())
+            && !self.ends_with_last_page()
+            && page.slot().is_some()
+    }
+
+    /// Whether `page` can be of the same issue. Where nothing says when pages were made, somebody has given them
+    /// together; a contradiction between them is an error then.
+    fn agrees_with(&self, page: &Page) -> bool {
+        let (Some((first, last)), Some(at)) = (self.span, page.announcement.order()) else {
+            return true;
+        };
+        let differ = |this: Option<u64>, that: Option<u64>| {
+            this.zip(that).is_some_and(|(this, that)| this != that)
+        };
+        let hook = &page.announcement.hook;
+        last.max(at).saturating_sub(first.min(at)) <= CLOSE
+            && !differ(self.total, hook.total)
+            && !differ(self.size, hook.size)
     }
 
     pub(super) fn add(&mut self, page: Page) {
         let slot = page.slot();
         self.origins.push(page.announcement.origin.clone());
-        if let Some(held) = self.pages.get_mut(&slot) {
-            if held.says_the_same_as(&page) {
-                held.renew(page);
-                self.repeated.insert(slot);
-                return;
-            }
+        self.documents.insert(page.announcement.document);
+        let held = self.pages.get_mut(&slot);
+        if let Some(held) = held.filter(|held| held.says_the_same_as(&page)) {
+            held.renew(page);
+            self.repeated.insert(slot);
+            return;
+        }
+        if let Some(held) = self.pages.get(&slot) {
             if slot.is_none() {
                 // A correction or a second page? To choose could lose rows.
                 self.fault = Some(
@@ -141,10 +181,39 @@ impl PageSet {
             self.files -= usize::from(held.has_file());
             self.replaced.insert(slot);
         }
+        let at = page.announcement.order();
+        self.span = self
+            .span
+            .zip(at)
+            .map(|((first, last), at)| (first.min(at), last.max(at)));
         self.rows += page.rows();
         self.files += usize::from(page.has_file());
         self.total = page.announcement.hook.total.or(self.total);
+        self.size = self.size.or(page.announcement.hook.size);
         self.pages.insert(slot, page);
+    }
+
+    /// Whether pages of it are missing, and neither files nor a whole issue tell more: then what is announced whole
+    /// after it takes its place.
+    pub(super) fn is_fragment(&self) -> bool {
+        !self.is_complete() && self.files == 0 && self.fault.is_none()
+    }
+
+    /// Whether `fragment` is of an earlier issue of the same batch, which nobody needs any more.
+    pub(super) fn replaces(&self, fragment: &Self) -> bool {
+        self.is_complete()
+            && self.fault.is_none()
+            && self
+                .span
+                .zip(fragment.span)
+                .is_some_and(|(this, that)| that.1 <= this.1)
+    }
+
+    /// Takes over where the pages of a fragment are.
+    pub(super) fn replace(&mut self, fragment: Self) {
+        self.origins.extend(fragment.origins);
+        self.documents.extend(fragment.documents);
+        self.follows_a_fragment = true;
     }
 
     pub(super) fn is_repeat_of(&self, before: &Self) -> bool {
@@ -159,6 +228,7 @@ impl PageSet {
 
     pub(super) fn absorb(&mut self, repeat: Self) {
         self.origins.extend(repeat.origins);
+        self.documents.extend(repeat.documents);
         for (slot, page) in repeat.pages {
             if let Some(held) = self.pages.get_mut(&slot) {
                 held.renew(page);
@@ -193,7 +263,7 @@ impl PageSet {
         self.files == 0 && self.total.is_some_and(|total| self.rows >= total)
     }
 
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.is_gapless() && (self.ends_with_last_page() || self.rows_reach_total())
     }
 
@@ -213,23 +283,34 @@ impl PageSet {
         let pages_incomplete = missing.is_some() && is_file && self.total.is_some();
         let announced = || self.pages.values().map(|page| &page.announcement);
         let event_type = announced().find_map(|a| a.event_type.clone());
+        let only_resource_signed = announced().any(|a| a.only_resource_signed);
         let announced_at = announced().filter_map(|a| a.announced_at).min();
         let received_at = announced().filter_map(|a| a.received_at).min();
+        let newest_at = announced().filter_map(|a| a.received_at).max();
         let unknown_keys = announced().map(|a| a.unknown_keys).sum();
         let mut notes = self.repetitions();
+        notes.extend(self.several_announcements());
+        if self.follows_a_fragment {
+            notes.push("pages of an earlier issue, which never was whole, were left out".into());
+        }
+        let mut parts = Vec::new();
         let content = if is_file {
             self.take_files(&mut notes)
         } else {
+            parts = self.parts();
             self.take_rows()
         };
         Ok(Batch {
             batch_no,
             origin,
             event_type,
+            only_resource_signed,
             announced_at,
             received_at,
+            newest_at,
             total: self.total,
             content,
+            parts,
             missing: missing.filter(|_| !pages_incomplete),
             pages_incomplete,
             notes,
@@ -309,6 +390,46 @@ impl PageSet {
         notes
     }
 
+    /// That nothing tells pages of two issues apart where they came in several announcements.
+    fn several_announcements(&self) -> Option<String> {
+        let (first, last) = self.span?;
+        let mut pages = self.pages.values().map(|page| &page.announcement);
+        let one = pages.next()?;
+        let is_one = pages.all(|other| {
+            let said_at_once = one.announced_at.is_some() && one.announced_at == other.announced_at;
+            let same_id = one.id.is_some() && one.id == other.id;
+            one.document == other.document || said_at_once || same_id
+        });
+        let apart = Duration::from_micros(last.abs_diff(first)).as_millis();
+        let apart = Duration::from_secs(u64::try_from(apart.div_ceil(1000)).unwrap_or_default());
+        (!is_one).then(|| {
+            format!(
+                "its pages came from several announcements within {}: whether all are of one issue can't be told",
+                humantime::format_duration(apart)
+            )
+        })
+    }
+
+    /// Where its rows are, in page order.
+    fn parts(&self) -> Vec<Part> {
+        let listed = self.pages.iter().filter_map(|(slot, page)| {
+            let Announcement {
+                document,
+                element,
+                hook,
+                ..
+            } = &page.announcement;
+            hook.list.as_ref().map(|_| Part {
+                document: *document,
+                element: *element,
+                page: *slot,
+                size: hook.size,
+                rows: hook.rows(),
+            })
+        });
+        listed.collect()
+    }
+
     fn take_rows(&mut self) -> Content {
         let lists = self
             .pages
@@ -355,6 +476,14 @@ impl PageSet {
 
     /// What has not been announced, in words.
     fn missing(&self) -> Option<String> {
+        let missing = self.missing_pages()?;
+        Some(match self.counts_from_zero {
+            true => format!("{missing} (counted from 1 here; announced from 0)"),
+            false => missing,
+        })
+    }
+
+    fn missing_pages(&self) -> Option<String> {
         if self.is_complete() {
             return None;
         }

@@ -1,9 +1,12 @@
 //! From a document's bytes to announcements: the forms an announcement has, and its fields.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{
-    Announcement, BatchHook, FORMS, Fault, ListRow, RowFault,
+    Announcement, BatchHook, FORMS, Fault, ListRow, ListSummary, RowFault,
+    identity::ListIdentity,
     json::{self, Kind, shown},
 };
 use crate::{
@@ -32,20 +35,59 @@ use crate::{
 /// # Ok::<(), redledger::error::Error>(())
 /// ```
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Announcement>> {
+    read(origin, bytes, Lists::Rows)
+}
+
+/// Like [`parse`], but keeps of inline lists only what they are known by: one row is in memory at a time.
+///
+/// # Errors
+/// As [`parse`].
+pub fn index(origin: &str, bytes: &[u8]) -> Result<Vec<Announcement>> {
+    read(origin, bytes, Lists::Summary)
+}
+
+/// The rows of one of a document's hooks, counted from 0.
+///
+/// # Errors
+/// As [`parse`], and when there is no such hook.
+pub fn rows_of(origin: &str, bytes: &[u8], element: usize) -> Result<Vec<ListRow>> {
+    let of_element = read(origin, bytes, Lists::RowsOf(element))?
+        .into_iter()
+        .find(|announcement| announcement.element == element);
+    let rows = of_element.and_then(|announcement| announcement.hook.list);
+    rows.ok_or_else(|| Error::Announcement {
+        origin: origin.to_owned(),
+        message: "the list that was in it is not there any more".into(),
+        hint: Some("run again: something has changed it meanwhile".into()),
+    })
+}
+
+/// What is kept of inline lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Rows,
+    Summary,
+    /// The rows of the hook at this place, and nothing of the others.
+    RowsOf(usize),
+}
+
+fn read(origin: &str, bytes: &[u8], lists: Lists) -> Result<Vec<Announcement>> {
     // A path may well hold a `?` or `#`; only a URL has secrets behind it.
     let origin = if origin.contains("://") {
         &without_secrets(origin)
     } else {
         origin
     };
-    let document = json::decode(bytes)
-        .and_then(json::document)
-        .map_err(|fault| fault.at(origin))?;
-    let mut announcements = Vec::new();
+    let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
+    let document = json::document(&text).map_err(|fault| fault.at(origin))?;
+    let mut reading = Reading {
+        lists,
+        announcements: Vec::new(),
+    };
     for (origin, element) in elements(origin, document)? {
-        read_element(&origin, element, &mut announcements)?;
+        reading.element(&origin, element)?;
     }
-    Ok(announcements)
+    Ok(reading.announcements)
 }
 
 /// Like [`parse`], of the part of a document that `pointer` (RFC 6901, such as `/data/hook`) leads to.
@@ -54,7 +96,7 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Announcement>> {
 /// As [`parse`], and when there is nothing at `pointer`.
 pub fn parse_at(origin: &str, bytes: &[u8], pointer: &str) -> Result<Vec<Announcement>> {
     let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
-    let mut value = json::document(text).map_err(|fault| fault.at(origin))?;
+    let mut value = json::document(&text).map_err(|fault| fault.at(origin))?;
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         let next = match Kind::of(value) {
@@ -74,7 +116,7 @@ pub fn parse_at(origin: &str, bytes: &[u8], pointer: &str) -> Result<Vec<Announc
         })?;
     }
     if Kind::of(value) == Kind::Text {
-        let inner = json::text(value).map_err(|fault| fault.at(origin))?;
+        let inner = json::inner_document(value).map_err(|fault| fault.at(origin))?;
         return parse(origin, inner.as_bytes());
     }
     parse(origin, value.get().as_bytes())
@@ -95,20 +137,16 @@ pub struct Wrapping {
 /// [`Error::Announcement`] when it is no JSON.
 pub fn wrapping(origin: &str, bytes: &[u8]) -> Result<Wrapping> {
     let text = json::decode(bytes).map_err(|fault| fault.at(origin))?;
-    let document = json::document(text).map_err(|fault| fault.at(origin))?;
-    let members = match Kind::of(document) {
-        Kind::Object => json::object(document).unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    let find = |name: &str| members.iter().find(|(key, _)| key == name);
-    let id = find("id").and_then(|(_, value)| text_or_none(value));
-    let resource = match find("resource") {
-        Some((_, value)) if Kind::of(value) == Kind::Text => {
-            json::text(value).ok().map(String::into_bytes)
-        }
-        Some((_, value)) if Kind::of(value) != Kind::Null => Some(value.get().into()),
-        _ => None,
-    };
+    let document = json::document(&text).map_err(|fault| fault.at(origin))?;
+    let [id, resource] = json::named(document, ["id", "resource"]);
+    let id = id.and_then(text_or_none);
+    let has_escaped_bytes = matches!(text, Cow::Owned(_));
+    let resource = resource.and_then(|value| match Kind::of(value) {
+        Kind::Text => json::sent(value, has_escaped_bytes),
+        Kind::Null => None,
+        _ if has_escaped_bytes => None,
+        _ => Some(value.get().into()),
+    });
     Ok(Wrapping { id, resource })
 }
 
@@ -151,78 +189,179 @@ fn elements<'a>(origin: &str, value: &'a RawValue) -> Result<Vec<(String, &'a Ra
         .collect())
 }
 
-/// Reads a hook, or the hooks of an envelope.
-fn read_element(origin: &str, value: &RawValue, into: &mut Vec<Announcement>) -> Result<()> {
-    let members = members(value).map_err(|fault| fault.at(origin))?;
-    let holds = |name: &str| {
-        members
-            .iter()
-            .any(|(key, value)| key == name && Kind::of(value) != Kind::Null)
-    };
-    if !holds("resource") {
-        into.push(read_hook(origin, &members).map_err(|fault| fault.at(origin))?);
-        return Ok(());
-    }
-    if holds("batchNo") {
-        // To take it for either would drop the rows of the other.
-        return Err(Fault::new(
-            "both `batchNo` and `resource`: a hook or an envelope, but not both",
-        )
-        .hint(FORMS)
-        .at(origin));
-    }
-    read_envelope(origin, &members, into)
+/// A document on its way to announcements.
+struct Reading {
+    lists: Lists,
+    announcements: Vec<Announcement>,
 }
 
-fn read_envelope(
-    origin: &str,
-    members: &[(String, &RawValue)],
-    into: &mut Vec<Announcement>,
-) -> Result<()> {
-    let mut event_type = None;
-    let mut id = None;
-    let mut announced_at = None;
-    let mut unknown_keys = 0;
-    let mut resource = None;
-    for (key, value) in members {
-        let read = || -> Result<(), Fault> {
-            match key.as_str() {
-                "eventType" => event_type = text(value)?.filter(|text| !text.is_empty()),
-                "id" => id = text(value)?.filter(|text| !text.is_empty()),
-                "createTime" => announced_at = epoch_milliseconds(value)?,
-                "resource" => resource = Some(*value),
-                "apiVersion" | "code" | "message" => {}
-                _ => unknown_keys += 1,
-            }
-            Ok(())
+impl Reading {
+    /// Reads a hook, or the hooks of an envelope.
+    fn element(&mut self, origin: &str, value: &RawValue) -> Result<()> {
+        let members = members(value).map_err(|fault| fault.at(origin))?;
+        let holds = |name: &str| {
+            members
+                .iter()
+                .any(|(key, value)| key == name && Kind::of(value) != Kind::Null)
         };
-        field(key, read).map_err(|fault| fault.at(origin))?;
+        if !holds("resource") {
+            let hook = self.hook(origin, &members);
+            self.announcements
+                .push(hook.map_err(|fault| fault.at(origin))?);
+            return Ok(());
+        }
+        if holds("batchNo") {
+            // To take it for either would drop the rows of the other.
+            return Err(Fault::new(
+                "both `batchNo` and `resource`: a hook or an envelope, but not both",
+            )
+            .hint(FORMS)
+            .at(origin));
+        }
+        self.envelope(origin, &members)
     }
-    let Some(resource) = resource else {
-        return Err(Error::Internal("an envelope without `resource`".into()));
-    };
-    let unescaped;
-    let resource = if Kind::of(resource) == Kind::Text {
-        let in_resource = |fault: Fault| fault.within("`resource` ").at(origin);
-        unescaped = json::text(resource).map_err(in_resource)?;
-        json::document(&unescaped)
-            .map_err(|fault| fault.within("`resource` is text but ").at(origin))?
-    } else {
-        resource
-    };
-    for (origin, value) in elements(origin, resource)? {
-        let announcement = self::members(value)
-            .and_then(|members| read_hook(&origin, &members))
-            .map_err(|fault| fault.within("in `resource`: ").at(&origin))?;
-        into.push(Announcement {
-            event_type: event_type.clone(),
-            id: id.clone(),
-            announced_at,
-            unknown_keys: announcement.unknown_keys + std::mem::take(&mut unknown_keys),
-            ..announcement
+
+    fn envelope(&mut self, origin: &str, members: &[(String, &RawValue)]) -> Result<()> {
+        let mut event_type = None;
+        let mut id = None;
+        let mut announced_at = None;
+        let mut unknown_keys = 0;
+        let mut resource = None;
+        for (key, value) in members {
+            let read = || -> Result<(), Fault> {
+                match key.as_str() {
+                    "eventType" => event_type = text(value)?.filter(|text| !text.is_empty()),
+                    "id" => id = text(value)?.filter(|text| !text.is_empty()),
+                    "createTime" => announced_at = moment(value)?,
+                    "resource" => resource = Some(*value),
+                    "apiVersion" | "code" | "message" => {}
+                    _ => unknown_keys += 1,
+                }
+                Ok(())
+            };
+            field(key, read).map_err(|fault| fault.at(origin))?;
+        }
+        let Some(resource) = resource else {
+            return Err(Error::Internal("an envelope without `resource`".into()));
+        };
+        let unescaped;
+        let resource = if Kind::of(resource) == Kind::Text {
+            let in_resource = |fault: Fault| fault.within("`resource` ").at(origin);
+            unescaped = json::inner_document(resource).map_err(in_resource)?;
+            json::document(&unescaped)
+                .map_err(|fault| fault.within("`resource` is text but ").at(origin))?
+        } else {
+            resource
+        };
+        for (origin, value) in elements(origin, resource)? {
+            let announcement = self::members(value)
+                .and_then(|members| self.hook(&origin, &members))
+                .map_err(|fault| fault.within("in `resource`: ").at(&origin))?;
+            self.announcements.push(Announcement {
+                event_type: event_type.clone(),
+                id: id.clone(),
+                announced_at,
+                unknown_keys: announcement.unknown_keys + std::mem::take(&mut unknown_keys),
+                ..announcement
+            });
+        }
+        Ok(())
+    }
+
+    fn hook(&self, origin: &str, members: &[(String, &RawValue)]) -> Result<Announcement, Fault> {
+        let mut batch_no = None;
+        let (mut page, mut size, mut total, mut last_page) = (None, None, None, None);
+        let (mut file_url, mut list, mut summary) = (None, None, None);
+        let mut known_keys = 0;
+        for (key, value) in members {
+            known_keys += 1;
+            let read = || -> Result<(), Fault> {
+                match key.as_str() {
+                    "batchNo" => batch_no = text(value)?,
+                    "page" => page = whole_number(value)?,
+                    "size" => size = whole_number(value)?,
+                    "total" => total = whole_number(value)?,
+                    "lastPage" => last_page = boolean(value)?,
+                    "fileUrl" => file_url = address(value)?,
+                    "list" => (list, summary) = self.list(value)?,
+                    _ => known_keys -= 1,
+                }
+                Ok(())
+            };
+            field(key, read)?;
+        }
+        if known_keys == 0 {
+            return Err(Fault::new(format!(
+                "no Batch Hook: {} where `batchNo` was expected",
+                keys(members)
+            ))
+            .hint(FORMS));
+        }
+        let batch_no = batch_no.ok_or_else(|| Fault::new("`batchNo` is missing"))?;
+        // The constructor's message names the field.
+        let batch_no = BatchNo::new(&batch_no).map_err(Fault::new)?;
+        if file_url.is_none() && list.is_none() && total != Some(0) {
+            let total = total.map_or("`total` is not given".into(), |total| {
+                format!("`total` is {total}")
+            });
+            return Err(Fault::new(format!(
+                "the hook names no rows: neither `fileUrl` nor `list`, and {total}"
+            ))
+            .hint("an empty batch has `total` 0 or an empty `list`"));
+        }
+        Ok(Announcement {
+            origin: origin.to_owned(),
+            event_type: None,
+            id: None,
+            announced_at: None,
+            received_at: None,
+            only_resource_signed: false,
+            document: 0,
+            element: self.announcements.len(),
+            hook: BatchHook {
+                batch_no,
+                page,
+                size,
+                total,
+                last_page,
+                file_url,
+                list,
+                summary,
+            },
+            unknown_keys: (members.len() - known_keys) as u64,
+        })
+    }
+
+    /// An inline list, or what of it is to be kept.
+    fn list(&self, value: &RawValue) -> Result<(Option<Vec<ListRow>>, Option<ListSummary>), Fault> {
+        let values = match Kind::of(value) {
+            Kind::Null => return Ok((None, None)),
+            Kind::Array => json::array(value)?,
+            Kind::Text if is_blank(value) => return Ok((None, None)),
+            other => return Err(expected(other, "an array of rows")),
+        };
+        let rows = values.into_iter().zip(1_u64..).map(|(value, position)| {
+            row(value).map_err(|fault| fault.within(format_args!("row {position}: ")))
         });
+        match self.lists {
+            Lists::RowsOf(element) if element != self.announcements.len() => {
+                Ok((Some(Vec::new()), None))
+            }
+            Lists::Rows | Lists::RowsOf(_) => Ok((Some(rows.collect::<Result<_, _>>()?), None)),
+            Lists::Summary => {
+                let (mut count, mut identity) = (0, ListIdentity::default());
+                for row in rows {
+                    identity.add(&row?);
+                    count += 1;
+                }
+                let summary = ListSummary {
+                    rows: count,
+                    identity: identity.finish(),
+                };
+                Ok((Some(Vec::new()), Some(summary)))
+            }
+        }
     }
-    Ok(())
 }
 
 /// The members of what should be a hook or an envelope.
@@ -233,69 +372,6 @@ fn members(value: &RawValue) -> Result<Vec<(String, &RawValue)>, Fault> {
             Err(Fault::new(format!("{} where a Batch Hook was expected", other.name())).hint(FORMS))
         }
     }
-}
-
-fn read_hook(origin: &str, members: &[(String, &RawValue)]) -> Result<Announcement, Fault> {
-    let mut batch_no = None;
-    let (mut page, mut size, mut total, mut last_page) = (None, None, None, None);
-    let (mut file_url, mut list) = (None, None);
-    let mut known_keys = 0;
-    for (key, value) in members {
-        known_keys += 1;
-        let read = || -> Result<(), Fault> {
-            match key.as_str() {
-                "batchNo" => batch_no = text(value)?,
-                "page" => page = whole_number(value)?,
-                "size" => size = whole_number(value)?,
-                "total" => total = whole_number(value)?,
-                "lastPage" => last_page = boolean(value)?,
-                "fileUrl" => file_url = address(value)?,
-                "list" => list = rows(value)?,
-                _ => known_keys -= 1,
-            }
-            Ok(())
-        };
-        field(key, read)?;
-    }
-    if known_keys == 0 {
-        return Err(Fault::new(format!(
-            "no Batch Hook: {} where `batchNo` was expected",
-            keys(members)
-        ))
-        .hint(FORMS));
-    }
-    let batch_no = batch_no.ok_or_else(|| Fault::new("`batchNo` is missing"))?;
-    // The constructor's message names the field.
-    let batch_no = BatchNo::new(&batch_no).map_err(Fault::new)?;
-    if page == Some(0) {
-        return Err(Fault::new("`page` is 0 where pages count from 1"));
-    }
-    if file_url.is_none() && list.is_none() && total != Some(0) {
-        let total = total.map_or("`total` is not given".into(), |total| {
-            format!("`total` is {total}")
-        });
-        return Err(Fault::new(format!(
-            "the hook names no rows: neither `fileUrl` nor `list`, and {total}"
-        ))
-        .hint("an empty batch has `total` 0 or an empty `list`"));
-    }
-    Ok(Announcement {
-        origin: origin.to_owned(),
-        event_type: None,
-        id: None,
-        announced_at: None,
-        received_at: None,
-        hook: BatchHook {
-            batch_no,
-            page,
-            size,
-            total,
-            last_page,
-            file_url,
-            list,
-        },
-        unknown_keys: (members.len() - known_keys) as u64,
-    })
 }
 
 /// The keys of an object that is no hook; the values may be anybody's secrets.
@@ -335,12 +411,23 @@ fn expected(kind: Kind, expected: &str) -> Fault {
     Fault::new(format!("is {} where {expected} was expected", kind.name()))
 }
 
+/// Whether a text says nothing.
+fn is_blank(value: &RawValue) -> bool {
+    json::text(value).is_ok_and(|text| text.trim().is_empty())
+}
+
+/// Like [`text`]; a text that says nothing is absent.
+fn said(value: &RawValue) -> Result<Option<String>, Fault> {
+    Ok(text(value)?.filter(|text| !text.trim().is_empty()))
+}
+
 /// A whole number from 0 that the ledger's BIGINT can hold.
 fn whole_number(value: &RawValue) -> Result<Option<u64>, Fault> {
-    let Some(digits) = text(value)? else {
-        return Ok(None);
-    };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    said(value)?.map(|digits| number(&digits)).transpose()
+}
+
+fn number(digits: &str) -> Result<u64, Fault> {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let what = if digits.starts_with('-') {
             "is negative"
         } else {
@@ -349,7 +436,7 @@ fn whole_number(value: &RawValue) -> Result<Option<u64>, Fault> {
         return Err(Fault::new(what));
     }
     match digits.parse::<i64>() {
-        Ok(number) => Ok(Some(number.unsigned_abs())),
+        Ok(number) => Ok(number.unsigned_abs()),
         Err(_) => Err(Fault::new("is larger than any number of rows")),
     }
 }
@@ -358,7 +445,7 @@ fn boolean(value: &RawValue) -> Result<Option<bool>, Fault> {
     if Kind::of(value) == Kind::Boolean {
         return Ok(Some(value.get() == "true"));
     }
-    match text(value)?.as_deref() {
+    match said(value)?.as_deref() {
         None => Ok(None),
         Some("1") => Ok(Some(true)),
         Some("0") => Ok(Some(false)),
@@ -368,20 +455,30 @@ fn boolean(value: &RawValue) -> Result<Option<bool>, Fault> {
     }
 }
 
-/// Epoch milliseconds. Another unit would order announcements wrongly, so it is refused, not guessed.
-fn epoch_milliseconds(value: &RawValue) -> Result<Option<i64>, Fault> {
-    let Some(number) = whole_number(value)? else {
+/// Epoch milliseconds, also of a time as RFC 3339 has it. Another unit would order announcements wrongly, so it is
+/// refused, not guessed; so is a time without a zone.
+fn moment(value: &RawValue) -> Result<Option<i64>, Fault> {
+    let Some(said) = said(value)? else {
         return Ok(None);
     };
-    let wrong = |unit| {
-        Err(Fault::new(format!("has the digits of {unit}"))
-            .hint("`createTime` is in epoch milliseconds, such as 1711785600000"))
+    let wrong = |message: String| {
+        Err(Fault::new(message).hint(
+            "`createTime` is in epoch milliseconds, such as 1711785600000, or as RFC 3339 has it, such as \
+             2024-03-30T08:00:00Z",
+        ))
     };
-    match number {
+    if said.bytes().any(|byte| matches!(byte, b'-' | b':')) && !said.starts_with('-') {
+        return match said.trim().parse::<jiff::Timestamp>() {
+            Ok(time) if time.as_millisecond() >= 0 => Ok(Some(time.as_millisecond())),
+            Ok(_) => wrong("is a time before 1970".into()),
+            Err(_) => wrong("is no time as RFC 3339 has it, with its zone".into()),
+        };
+    }
+    match number(&said)? {
         // 9 and 10 digits: years 1973 to 2286 in seconds, January to April 1970 in milliseconds.
-        100_000_000..=9_999_999_999 => wrong("seconds"),
-        0..=99_999_999_999_999 => Ok(i64::try_from(number).ok()),
-        _ => wrong("microseconds or nanoseconds"),
+        100_000_000..=9_999_999_999 => wrong("has the digits of seconds".into()),
+        number @ 0..=99_999_999_999_999 => Ok(i64::try_from(number).ok()),
+        _ => wrong("has the digits of microseconds or nanoseconds".into()),
     }
 }
 
@@ -391,7 +488,7 @@ fn address(value: &RawValue) -> Result<Option<SourceUrl>, Fault> {
         Kind::Text => json::text(value)?,
         other => return Err(expected(other, "a URL")),
     };
-    if address.is_empty() {
+    if address.trim().is_empty() {
         return Ok(None);
     }
     let url = SourceUrl::parse(&address).map_err(|message| Fault::new(format!("is {message}")))?;
@@ -402,21 +499,6 @@ fn address(value: &RawValue) -> Result<Option<SourceUrl>, Fault> {
         );
     }
     Ok(Some(url))
-}
-
-fn rows(value: &RawValue) -> Result<Option<Vec<ListRow>>, Fault> {
-    match Kind::of(value) {
-        Kind::Null => Ok(None),
-        Kind::Array => json::array(value)?
-            .into_iter()
-            .enumerate()
-            .map(|(index, value)| {
-                row(value).map_err(|fault| fault.within(format_args!("row {}: ", index + 1)))
-            })
-            .collect::<Result<_, _>>()
-            .map(Some),
-        other => Err(expected(other, "an array of rows")),
-    }
 }
 
 fn row(value: &RawValue) -> Result<ListRow, Fault> {
@@ -431,23 +513,33 @@ fn row(value: &RawValue) -> Result<ListRow, Fault> {
         json: value.get().to_owned(),
         fault: None,
     };
-    if !json::has_text_for_keys(value) {
+    let fault = |key: Option<&str>, message: String| RowFault {
+        is_repeated_key: false,
+        key: key.map(str::to_owned),
+        message,
+    };
+    let members = match json::members(value) {
+        Ok(members) => members,
+        Err(no_key) => {
+            row.fault = Some(fault(None, no_key.message));
+            return Ok(row);
+        }
+    };
+    if let Some(key) = json::repeated(&members) {
         row.fault = Some(RowFault {
-            key: None,
-            message: json::NO_KEY.into(),
+            is_repeated_key: true,
+            ..fault(Some(key), json::appears_twice(key))
         });
         return Ok(row);
     }
-    for (key, value) in json::object(value)? {
+    for (key, value) in members {
         let cell = match Kind::of(value) {
             Kind::Null => None,
             Kind::Text => match json::text(value) {
                 Ok(text) => Some(text),
-                Err(fault) => {
-                    row.fault.get_or_insert(RowFault {
-                        key: Some(key.clone()),
-                        message: fault.message,
-                    });
+                Err(no_text) => {
+                    let of = || fault(Some(&key), no_text.message);
+                    row.fault.get_or_insert_with(of);
                     None
                 }
             },
@@ -464,7 +556,7 @@ fn row(value: &RawValue) -> Result<ListRow, Fault> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::parse;
+    use super::{index, parse, rows_of, wrapping};
     use crate::{
         error::Error,
         hook::{Announcement, assemble},
@@ -654,9 +746,8 @@ mod tests {
             ("{'batchNo':'../x','list':[]}", "h.json: `batchNo` must start with a letter or a digit"),
             ("{'batchNo':'a/b','list':[]}", "h.json: `batchNo` has '/' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
             (&format!("{{'batchNo':{long},'list':[]}}"), "h.json: `batchNo` has 10000 bytes where at most 128 are allowed"),
-            ("{'batchNo':'B','page':0,'list':[]}", "h.json: `page` is 0 where pages count from 1"),
             ("{'batchNo':'B','page':-1,'list':[]}", "h.json: `page` is negative"),
-            ("{'batchNo':'B','size':'','list':[]}", "h.json: `size` is not a whole number"),
+            ("{'batchNo':'B','size':'x','list':[]}", "h.json: `size` is not a whole number"),
             ("{'batchNo':'B','total':'-3','list':[]}", "h.json: `total` is negative"),
             ("{'batchNo':'B','total':3.0,'list':[]}", "h.json: `total` is not a whole number"),
             ("{'batchNo':'B','total':1e3,'list':[]}", "h.json: `total` is not a whole number"),
@@ -680,7 +771,10 @@ mod tests {
             ("{'batchNo':'B','list':[],'resource':{}}", "h.json: both `batchNo` and `resource`: a hook or an envelope, but not both"),
             ("{'resource':{},'createTime':1711785600}", "h.json: `createTime` has the digits of seconds"),
             ("{'resource':{},'createTime':1711785600000000}", "h.json: `createTime` has the digits of microseconds or nanoseconds"),
-            ("{'resource':{},'createTime':'2024-03-30'}", "h.json: `createTime` is not a whole number"),
+            ("{'resource':{},'createTime':'2024-03-30'}", "h.json: `createTime` is no time as RFC 3339 has it, with its zone"),
+            ("{'resource':{},'createTime':'2024-03-30T08:00:00'}", "h.json: `createTime` is no time as RFC 3339 has it, with its zone"),
+            ("{'resource':{},'createTime':'1960-03-30T08:00:00Z'}", "h.json: `createTime` is a time before 1970"),
+            ("{'resource':{},'createTime':'-5'}", "h.json: `createTime` is negative"),
         ];
         for (json, message) in cases {
             assert_eq!(refused(json), *message, "{json}");
@@ -693,7 +787,6 @@ mod tests {
         let cases: &[(&str, &str)] = &[
             ("{'batchNo':'B','total':1,'list':[],'total':2}", "h.json: `total` appears twice in one object"),
             ("{'batchNo':'B','x':1,'x':1,'list':[]}", "h.json: `x` appears twice in one object"),
-            ("{'batchNo':'B','list':[{'cardNegative':1},{'cardNegative':1,'card\\u004eegative':2}]}", "h.json: `list` row 2: `cardNegative` appears twice in one object"),
             ("{'resource':{'batchNo':'B','list':[]},'resource':{}}", "h.json: `resource` appears twice in one object"),
             ("{'resource':{'batchNo':'B','batchNo':'C','list':[]}}", "h.json: in `resource`: `batchNo` appears twice in one object"),
         ];
@@ -706,10 +799,11 @@ mod tests {
     fn what_is_no_text_is_refused() {
         #[rustfmt::skip]
         let cases: &[(&[u8], &str)] = &[
-            (b"{\"batchNo\":\n\"\xff\"}", "h.json: not JSON: not UTF-8 at line 2 column 2"),
+            (b"{\"batchNo\":\n\xff}", "h.json: not JSON: not UTF-8 at line 2 column 1"),
+            (b"{\"batchNo\":\"\xff\",\"list\":[]}", "h.json: `batchNo` holds what is no character: bytes that are not UTF-8, or half a surrogate pair"),
             (b"\xff\xfe{\0", "h.json: not JSON: not UTF-8 at line 1 column 1"),
-            (br#"{"batchNo":"\ud83d","list":[]}"#, "h.json: `batchNo` holds an escape that is no character (half a surrogate pair)"),
-            (br#"{"batchNo":"B","\ude00":1}"#, "h.json: a key holds an escape that is no character"),
+            (br#"{"batchNo":"\ud83d","list":[]}"#, "h.json: `batchNo` holds what is no character: bytes that are not UTF-8, or half a surrogate pair"),
+            (br#"{"batchNo":"B","\ude00":1}"#, "h.json: a key holds what is no character"),
             (br#"{"batchNo":"B\u0000","list":[]}"#, "h.json: `batchNo` has '\\0' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
         ];
         for (bytes, message) in cases {
@@ -732,6 +826,81 @@ mod tests {
             [("a".into(), None), ("b".into(), Some("x".into()))]
         );
         assert_eq!(list[2].json, r#"{"\ude00":1}"#);
+    }
+
+    #[test]
+    fn a_row_of_other_bytes_or_with_a_key_twice_does_not_refuse_the_others() {
+        let row = b"{\"a\":\"\xff\"},{\"a\":1,\"\\u0061\":2},{\"\xe4\":1},{\"a\":\"ok\"}";
+        let hook = [b"{\"batchNo\":\"B\",\"list\":[", &row[..], b"]}"].concat();
+        let escaped = hook
+            .iter()
+            .flat_map(|byte| match byte {
+                b'"' | b'\\' => vec![b'\\', *byte],
+                _ => vec![*byte],
+            })
+            .collect::<Vec<u8>>();
+        let in_text = [b"{\"resource\":\"", &escaped[..], b"\"}"].concat();
+        let mut identities = Vec::new();
+        for document in [&hook, &in_text] {
+            let list = parse("h", document)
+                .expect("an announcement")
+                .remove(0)
+                .hook
+                .list;
+            let list = list.expect("a list");
+            let faults: Vec<_> = list
+                .iter()
+                .map(|row| {
+                    row.fault
+                        .as_ref()
+                        .map(|fault| (fault.is_repeated_key, fault.key.as_deref()))
+                })
+                .collect();
+            assert_eq!(
+                faults,
+                [
+                    Some((false, Some("a"))),
+                    Some((true, Some("a"))),
+                    Some((false, None)),
+                    None
+                ]
+            );
+            identities.push(super::super::list_identity(&list));
+            let indexed = index("h", document)
+                .expect("an announcement")
+                .remove(0)
+                .hook;
+            assert_eq!(
+                indexed.summary.map(|of| (of.rows, of.identity)),
+                Some((4, identities[0].clone()))
+            );
+            assert!(rows_of("h", document, 0).expect("rows") == list);
+            assert!(rows_of("h", document, 1).is_err());
+        }
+        assert_eq!(identities[0], identities[1]);
+        // What was signed is what was sent.
+        let signed = wrapping("h", &in_text).expect("JSON").resource;
+        assert_eq!(signed.as_deref(), Some(&hook[..]));
+        let escape = br#"{"resource":"{\"a\":\"\\udcff\"}"}"#;
+        let signed = wrapping("h", escape).expect("JSON").resource;
+        assert_eq!(signed.as_deref(), Some(&br#"{"a":"\udcff"}"#[..]));
+    }
+
+    #[test]
+    fn a_text_that_says_nothing_is_absent_and_times_may_be_written_out() {
+        let blank = one(
+            "{'batchNo':'B','page':'','size':' ','total':0,'lastPage':'','fileUrl':' ','list':''}",
+        );
+        assert_eq!(blank, one("{'batchNo':'B','total':0}"));
+        for (time, millis) in [
+            ("'2024-03-30T08:00:00Z'", Some(1_711_785_600_000)),
+            ("'2024-03-30T16:00:00.5+08:00'", Some(1_711_785_600_500)),
+            ("'1711785600000'", Some(1_711_785_600_000)),
+            ("''", None),
+        ] {
+            let json = format!("{{'createTime':{time},'resource':{HOOK}}}");
+            assert_eq!(one(&json).announced_at, millis, "{time}");
+        }
     }
 
     #[test]

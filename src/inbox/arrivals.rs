@@ -29,7 +29,7 @@ pub(super) struct Arrival {
     pub(super) stamp: i64,
     content: String,
     id: Option<String>,
-    resource: Option<String>,
+    pub(super) resource: Option<String>,
 }
 
 impl Arrival {
@@ -142,14 +142,7 @@ pub(super) struct LastStamp {
 
 impl LastStamp {
     pub(super) fn lock(inbox: &Path) -> io::Result<Self> {
-        let folder = inbox.join("known");
-        create_private(&folder)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(folder.join("last"))?;
+        let mut file = Self::open(inbox)?;
         lock(&file)?;
         let mut text = String::new();
         // What a power cut has left of it may be no text; then what is stored tells.
@@ -157,6 +150,22 @@ impl LastStamp {
         let stamp = read.ok().and_then(|_| text.trim().parse().ok());
         let stamp = stamp.filter(|stamp| STAMPS.contains(stamp));
         Ok(Self { stamp, file })
+    }
+
+    /// Whether it could be written; waits for nobody.
+    pub(super) fn probe(inbox: &Path) -> io::Result<()> {
+        Self::open(inbox).map(drop)
+    }
+
+    fn open(inbox: &Path) -> io::Result<File> {
+        let folder = inbox.join("known");
+        create_private(&folder)?;
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join("last"))
     }
 
     /// It need not last: after a power cut all processes are new, and look at what is stored.

@@ -8,7 +8,7 @@ use crate::{
     contract::Contract,
     error::Error,
     history::Acceptance,
-    hook::{self, ListRow},
+    hook::{self, ListRow, Part},
     source_url::SourceUrl,
 };
 
@@ -35,6 +35,10 @@ pub struct Batch {
     pub missing: Option<String>,
     /// Fewer rows than `total` mean waiting.
     pub pages_incomplete: bool,
+    /// Whether pages have been missing for so long that somebody must ask for them.
+    pub is_overdue: bool,
+    /// Whether its dataset is told by what nobody has signed.
+    pub dataset_is_unsigned: bool,
     /// For the ledger.
     pub notes: Vec<String>,
     /// Ignored keys of the announcement.
@@ -76,7 +80,12 @@ pub struct InlineRows {
     pub rows: Arc<Vec<ListRow>>,
     /// Their keys, in the order of first appearance.
     pub columns: Vec<String>,
+    /// The pages that they came in, where that is known.
+    pub pages: Vec<Part>,
 }
+
+/// Pages that are missing for longer than this, in microseconds, don't come by themselves.
+const OVERDUE: i64 = 24 * 3_600_000_000;
 
 /// How an announcement came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +130,7 @@ impl Batch {
             hook::Content::Rows(rows) => BatchContent::Rows(InlineRows {
                 rows: Arc::new(rows),
                 columns,
+                pages: batch.parts,
             }),
         };
         let acceptance = match (way, batch.announced_at) {
@@ -130,6 +140,12 @@ impl Batch {
             (Way::Inbox(received_at), announced_at) => {
                 Acceptance::announced(announced_at, batch.received_at.unwrap_or(received_at))
             }
+        };
+        let is_overdue = match way {
+            Way::Inbox(now) => batch
+                .newest_at
+                .is_some_and(|at| now.saturating_sub(at) > OVERDUE),
+            Way::ByHand(_) => false,
         };
         let mut notes = batch.notes;
         if acceptance.is_from_the_future {
@@ -152,6 +168,8 @@ impl Batch {
             content,
             missing: batch.missing,
             pages_incomplete: batch.pages_incomplete,
+            is_overdue,
+            dataset_is_unsigned: batch.only_resource_signed,
             notes,
             unknown_keys: batch.unknown_keys,
             replay: None,

@@ -24,7 +24,7 @@ use crate::{
     hook::{ListRow, list_identity},
     ledger,
     reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
-    rejection::{Rejection, raw_text},
+    rejection::{Rejection, RejectionCode, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
     source::{Fetcher, Proof, open_file},
     source_url::redacted,
@@ -296,7 +296,7 @@ impl Feeding {
         sender: mpsc::Sender<ScanMessage>,
     ) -> Result<Vec<FedFile>, FeedEnd> {
         let InlineList {
-            list: InlineRows { rows, columns },
+            list: InlineRows { rows, columns, .. },
             scanned,
             origin,
         } = list;
@@ -346,11 +346,17 @@ impl Feeding {
 }
 
 fn inline_row(row: &ListRow) -> InlineRow<'_> {
-    let fault = row.fault.as_ref();
+    let fault = row.fault.as_ref().map(|fault| {
+        let code = match fault.is_repeated_key {
+            true => RejectionCode::FieldCount,
+            false => RejectionCode::InvalidUtf8,
+        };
+        (code, fault.key.as_deref(), fault.message.as_str())
+    });
     InlineRow {
         json: &row.json,
         cells: &row.cells,
-        fault: fault.map(|fault| (fault.key.as_deref(), fault.message.as_str())),
+        fault,
     }
 }
 

@@ -60,6 +60,9 @@ impl Pipeline<'_> {
         warehouse: &mut Warehouse,
         batch: &Batch,
     ) -> Result<Identification> {
+        if let Some(known) = self.unsigned_dataset(warehouse, batch)? {
+            return Ok(known);
+        }
         let told = self.told(warehouse, batch);
         // What is older than what stands is not even fetched: its link may well be dead.
         let presumed = match &told {
@@ -71,14 +74,18 @@ impl Pipeline<'_> {
             let standing = Box::new(standing);
             return Ok(Identification::Refused(presumed, standing, refusal));
         }
+        let is_loaded = standing.loaded().is_some();
         let told = match told {
             Ok(Told::Dataset(contract)) => Some(contract),
             Ok(Told::Unknown) => None,
             Ok(Told::Nothing) => return Ok(Identification::Nothing),
             Err(error) => return Ok(Identification::Failed(None, Failure::of(error)?)),
         };
-        if let Some(missing) = &batch.missing {
-            let waiting = Failure::waiting(format!("{missing} not announced yet"));
+        // What is loaded may have come again in part: then what came is looked at.
+        if let Some(missing) = &batch.missing
+            && !is_loaded
+        {
+            let waiting = Failure::waiting(missing_pages(missing), batch);
             return Ok(Identification::Failed(told, waiting));
         }
         let (contract, headed) = match self.headed(batch, told.as_ref()) {
@@ -120,6 +127,37 @@ impl Pipeline<'_> {
             standing,
             headed,
         })))
+    }
+
+    /// Where a batch would change its dataset by an `eventType` that nobody has signed.
+    fn unsigned_dataset(
+        &self,
+        warehouse: &mut Warehouse,
+        batch: &Batch,
+    ) -> Result<Option<Identification>> {
+        let Some(told) = batch.dataset.as_ref().filter(|_| batch.dataset_is_unsigned) else {
+            return Ok(None);
+        };
+        let entries = warehouse.entries_of(batch.batch_no.as_str())?;
+        let loaded = Vec::from_iter(entries.datasets_of(batch.batch_no.as_str()));
+        if loaded.is_empty() || loaded.contains(&told.name.as_str()) {
+            return Ok(None);
+        }
+        let message = format!(
+            "its `eventType` stands for {}, but the batch is loaded in {}, and the `eventType` is not signed",
+            told.name,
+            loaded.join(", ")
+        );
+        let known = self.only_known(warehouse, batch)?;
+        let standing = self.standing(warehouse, &known, batch)?;
+        // Nothing would come of it in its own dataset either.
+        if let Some(refusal) = refusal(&standing, batch) {
+            let standing = Box::new(standing);
+            return Ok(Some(Identification::Refused(known, standing, refusal)));
+        }
+        let hint = "if it is right, give it by hand with --dataset; a [serve] signature of the body signs the `eventType` too";
+        let failure = Failure::failed(message, Some(hint));
+        Ok(Some(Identification::Failed(None, failure)))
     }
 
     pub(super) fn standing(
@@ -270,6 +308,11 @@ impl Pipeline<'_> {
         }
         Ok(headers)
     }
+}
+
+/// That pages are missing.
+pub(super) fn missing_pages(missing: &str) -> String {
+    format!("{missing} not announced yet")
 }
 
 /// What is known of a batch's dataset beforehand.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Batch,
-    identify::Identified,
+    identify::{Identified, missing_pages},
     insert::{Insert, Inserted},
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn failed(message: String, hint: Option<&str>) -> Self {
+    pub(super) fn failed(message: String, hint: Option<&str>) -> Self {
         Self {
             state: FailedState::Failed,
             exit: ExitStatus::Attention,
@@ -47,15 +47,22 @@ impl Failure {
         }
     }
 
-    pub(super) fn waiting(message: String) -> Self {
+    pub(super) fn waiting(message: String, batch: &Batch) -> Self {
+        let (exit, hint) = match batch.is_overdue {
+            false => (
+                ExitStatus::Incomplete,
+                "`run` loads it once they are announced; to `ingest`, give all its pages in one call",
+            ),
+            true => (
+                ExitStatus::Attention,
+                "for a day no page has come: ask for the batch to be announced again",
+            ),
+        };
         Self {
             state: FailedState::Waiting,
-            exit: ExitStatus::Incomplete,
+            exit,
             message,
-            hint: Some(
-                "`run` loads it once they are announced; to `ingest`, give all its pages in one call"
-                    .into(),
-            ),
+            hint: Some(hint.into()),
         }
     }
 
@@ -120,10 +127,10 @@ impl Judged {
 }
 
 /// A batch on its way to a verdict.
-struct Judging<'j> {
-    batch: &'j Batch,
-    identified: &'j Identified,
-    insert: &'j Insert<'j>,
+pub(super) struct Judging<'j> {
+    pub(super) batch: &'j Batch,
+    pub(super) identified: &'j Identified,
+    pub(super) insert: &'j Insert<'j>,
     judged: Judged,
 }
 
@@ -152,6 +159,17 @@ impl Insert<'_> {
 
 impl Judging<'_> {
     fn verdict(&mut self, own: Inserted) -> Result<Verdict> {
+        if self.batch.missing.is_some() || self.batch.pages_incomplete {
+            if self.came_again(&own)? {
+                self.judged.parts.push(own);
+                return Ok(Verdict::Unchanged);
+            }
+            if let Some(missing) = &self.batch.missing {
+                let waiting = Failure::waiting(missing_pages(missing), self.batch);
+                self.judged.parts.push(own);
+                return Ok(Verdict::NotLoaded(waiting));
+            }
+        }
         if let Some(total) = self.batch.total {
             let read = own.sum(|file| file.rows_read);
             let total = own.asides.rows_of(total, read);
@@ -230,7 +248,8 @@ impl Judging<'_> {
         let footer = footer.filter(|_| read > total).unwrap_or_default();
         let message = format!("{read} rows delivered where {total} were announced{footer}");
         if self.batch.pages_incomplete && read < total {
-            return Failure::waiting(format!("{message}; further pages are not announced yet"));
+            let message = format!("{message}; further pages are not announced yet");
+            return Failure::waiting(message, self.batch);
         }
         Failure::failed(
             message,

@@ -15,8 +15,8 @@ pub struct InlineRow<'a> {
     pub json: &'a str,
     /// Key and text, `None` for null.
     pub cells: &'a [(String, Option<String>)],
-    /// Why its cells are no text, if so, and the key where one cell is at fault.
-    pub fault: Option<(Option<&'a str>, &'a str)>,
+    /// Why it can't be read, if so, and the key where one cell is at fault.
+    pub fault: Option<(RejectionCode, Option<&'a str>, &'a str)>,
 }
 
 /// Brings the rows of one inline list into chunks.
@@ -90,9 +90,9 @@ impl<'c> InlineReader<'c> {
 
     fn push(&mut self, chunk: &mut Chunk, row: &InlineRow<'_>) {
         let (position, byte_offset) = (self.position, self.byte_offset);
-        if let Some((key, message)) = row.fault {
+        if let Some((code, key, message)) = row.fault {
             let cell = key.and_then(|key| self.columns.get(key).copied());
-            let fault = CellFault::new(RejectionCode::InvalidUtf8, message.to_owned());
+            let fault = CellFault::new(code, message.to_owned());
             chunk.push_faulty_inline(row.json, cell, fault, position, byte_offset);
             self.records += 1;
             return;

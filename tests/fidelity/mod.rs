@@ -164,6 +164,8 @@ impl Bench {
             content: BatchContent::Files(vec![FileSource::Path(path)]),
             missing: None,
             pages_incomplete: false,
+            is_overdue: false,
+            dataset_is_unsigned: false,
             notes: Vec::new(),
             unknown_keys: 0,
             replay: None,

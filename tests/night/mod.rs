@@ -2,8 +2,10 @@
 
 mod cadence;
 mod dismiss;
+mod greedy;
 mod held;
 mod inbox;
+mod issues;
 mod month;
 mod reports;
 mod run;

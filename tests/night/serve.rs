@@ -198,7 +198,10 @@ async fn it_listens_on_loopback_unless_told_otherwise_and_says_where() {
         "{}",
         receiver.greeting
     );
-    assert_eq!(receiver.get("/healthz").await, (200, "ok\n".into()));
+    assert_eq!(
+        receiver.get("/healthz").await,
+        (200, "{\"status\": \"ok\"}".into())
+    );
     // The default, whichever port is free here.
     let shown = workspace.run(&["config", "show"]).stdout;
     assert!(shown.contains("listen = \"127.0.0.1:8080\""), "{shown}");

@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{inline, names, unsigned};
+use super::{inline, names, outcomes, unsigned};
 use crate::support::{
     program::Workspace,
     receiver::{Receiver, hmac, hmac_base64},
@@ -268,4 +268,79 @@ async fn a_secret_is_never_printed() {
         said.concat().contains("REDLEDGER_HOOK_SECRET"),
         "the name is no secret"
     );
+}
+
+/// Under a scheme that signs the resource alone, whoever has seen one may wrap it anew.
+#[tokio::test]
+async fn a_signed_resource_that_comes_again_is_as_old_as_it_was_whatever_its_new_envelope_says() {
+    for keep in ["90days", "0s"] {
+        let workspace = signed("resource-hmac-sha256").set("INBOX__KEEP_DONE", keep);
+        let events = "[hook.events]\nx = \"account_negative\"\ny = \"account_repayment\"\n";
+        workspace.write("redledger.toml", events);
+        let receiver = Receiver::start(&workspace);
+        let run = |expected: &[&str]| {
+            let ran = workspace.run(&["run", "--format", "json"]);
+            assert_eq!(
+                (ran.exit, outcomes(&ran)),
+                (
+                    Some(0),
+                    expected.iter().map(|it| (*it).to_owned()).collect()
+                )
+            );
+            let count = "SELECT count(*)::VARCHAR FROM account_negative";
+            workspace.query(count).concat()
+        };
+        let wrapped = |rows: usize, event: &str, time: &str, id: &str| {
+            let resource = inline("B1", rows).to_string();
+            let signature = hmac_base64(SECRET, &resource);
+            let body =
+                json!({"eventType": event, "createTime": time, "id": id, "resource": resource});
+            (body.to_string(), signature)
+        };
+        let post = |(body, signature): (String, String)| {
+            let receiver = &receiver;
+            async move {
+                let answer = receiver.post(body, &[("Signature", &signature)]).await;
+                assert_eq!(answer.0, 200, "{}", answer.1);
+            }
+        };
+        post(wrapped(2, "x", "1774888600000", "1")).await;
+        assert_eq!(run(&["B1 loaded"]), "2");
+        post(wrapped(3, "x", "1774888700000", "2")).await;
+        assert_eq!(run(&["B1 loaded"]), "3");
+        for (event, time) in [
+            ("x", "99999999999999"),
+            ("y", "1774888800000"),
+            ("x", "2026-03-31T00:00:00Z"),
+        ] {
+            post(wrapped(2, event, time, time)).await;
+            assert_eq!(run(&["B1 unchanged"]), "3", "{keep} {event} {time}");
+        }
+        // Another resource, whose sender can't be asked.
+        post(wrapped(5, "y", "1774888900000", "8")).await;
+        let ran = workspace.run(&["run", "--format", "json"]);
+        assert_eq!(
+            (ran.exit, outcomes(&ran)),
+            (Some(1), vec!["B1 failed".to_owned()])
+        );
+        assert!(ran.stdout.contains("is not signed"), "{}", ran.stdout);
+        // What the provider signs anew is news.
+        post(wrapped(4, "x", "1774888900000", "9")).await;
+        assert_eq!(run(&["B1 loaded"]), "4");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_resource_put_into_an_array_is_not_taken_for_a_hook() {
+    let workspace = signed("resource-hmac-sha256");
+    let receiver = Receiver::start(&workspace);
+    let resource = inline("B1", 1).to_string();
+    let right = hmac_base64(SECRET, &resource);
+    refused(
+        &workspace,
+        &receiver,
+        &format!("[{resource}]"),
+        &[&[("Signature", &right)]],
+    )
+    .await;
 }

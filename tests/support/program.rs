@@ -300,7 +300,7 @@ pub(crate) fn finish(mut child: Child) -> Ran {
     })
 }
 
-fn peak_of(status_file: &str) -> u64 {
+pub(crate) fn peak_of(status_file: &str) -> u64 {
     let status = fs::read_to_string(status_file).unwrap_or_default();
     let kilobytes = status
         .lines()

@@ -104,7 +104,7 @@ impl Receiver {
     /// The status of the answer to an announcement; `None` when none came.
     pub(crate) fn posting(
         &self,
-        body: String,
+        body: impl Into<reqwest::Body>,
         headers: &[(&str, &str)],
     ) -> impl Future<Output = Option<u16>> + Send + 'static {
         let mut request = self.client.post(self.url("/hooks")).body(body);
@@ -117,6 +117,11 @@ impl Receiver {
     /// The status and text of a page.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         answer(self.client.get(self.url(path))).await
+    }
+
+    /// Most memory that it had at any time, in kilobytes; 0 where the system does not say.
+    pub(crate) fn peak_kilobytes(&self) -> u64 {
+        super::program::peak_of(&format!("/proc/{}/status", self.child.id()))
     }
 
     /// Asks it to stop.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     sync::Arc,
 };
 
@@ -299,8 +298,10 @@ impl Planner<'_> {
     /// What the inbox holds, put together. What can't be understood is `run`'s business.
     fn stored_announcements(&mut self) -> Result<Vec<hook::Batch>> {
         let mut announcements = Vec::new();
-        for path in Inbox::new(&self.context.config.data_dir).received()? {
-            let bytes = match fs::read(&path) {
+        let inbox = Inbox::new(&self.context.config.data_dir);
+        let first = inbox.first_deliveries()?;
+        for (document, path) in inbox.received()?.into_iter().enumerate() {
+            let bytes = match Inbox::read(&path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let error = Error::io("read the announcement", &path)(error);
@@ -313,7 +314,12 @@ impl Planner<'_> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if let Ok(parsed) = hook::parse(&name, &bytes) {
+            if let Ok(mut parsed) = hook::parse(&name, &bytes) {
+                for announcement in &mut parsed {
+                    announcement.received_at = Inbox::received_at(&path);
+                    announcement.document = document;
+                }
+                super::super::run::keep_first_time(&path, &first, &mut parsed);
                 announcements.extend(parsed);
             }
         }

@@ -26,13 +26,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let fetcher = Fetcher::new(&config.download)?;
     check_data_dir(&config.data_dir)?;
     warehouse_file::exists(&config.warehouse_path())?;
-    for (event, dataset) in &config.hook.events {
-        ingest::announced_dataset(context, dataset).map_err(|error| Error::Settings {
-            place: format!("[hook.events] `{event}`"),
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
-        })?;
-    }
+    ingest::check_events(context)?;
     cadence::check(context)?;
     check_provider(config, &fetcher)?;
     let secret = check_serve(config)?;

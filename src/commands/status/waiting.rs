@@ -1,11 +1,11 @@
 //! What is in the inbox: announcements that the next run takes up, and those that wait for a person.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use crate::{
     commands::output::{self, counted, say, shortened},
     error::Result,
-    hook,
+    hook::{self, Announcement},
     inbox::Inbox,
 };
 
@@ -27,11 +27,22 @@ pub(super) fn say(inbox: &Inbox) -> Result<()> {
         match read(path) {
             Err(error) => output::say_wrapped(&format!("inbox: {name} can't be read: {error}")),
             Ok(None) => {}
-            Ok(Some(bytes)) => match hook::parse(&name, &bytes) {
-                Ok(parsed) => announcements.extend(parsed),
+            Ok(Some(bytes)) => match hook::index(&name, &bytes) {
+                Ok(parsed) => {
+                    announcements.extend(parsed.into_iter().map(|announcement| Announcement {
+                        received_at: Inbox::received_at(path),
+                        ..announcement
+                    }));
+                }
                 Err(error) => will_be_bad(&error.chain()),
             },
         }
+    }
+    for path in inbox.passed_over()? {
+        output::say_wrapped(&format!(
+            "inbox: {} is not read: an announcement's name ends in .json",
+            name_of(&path)
+        ));
     }
     for assembled in hook::assemble(announcements) {
         match assembled.batch {
@@ -58,7 +69,7 @@ fn will_be_bad(why: &str) {
 fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     use std::io::Read as _;
 
-    let mut file = fs::File::open(path)?;
+    let mut file = Inbox::open(path)?;
     let is_small = file.metadata()?.len() <= LARGEST;
     let mut bytes = Vec::new();
     if is_small {
