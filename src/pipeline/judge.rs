@@ -66,11 +66,20 @@ impl Failure {
         }
     }
 
-    /// Why, for whoever looks at the ledger: what the settings are against, they can mend.
+    /// Why, for whoever looks at the ledger, with what a person can do about what each run tries again.
     pub(super) fn in_the_books(&self) -> String {
-        match (self.state, &self.hint) {
-            (FailedState::Held, Some(hint)) => format!("{}; {hint}", self.message),
+        match &self.hint {
+            Some(hint) if self.needs_a_person_meanwhile() => format!("{}; {hint}", self.message),
             _ => self.message.clone(),
+        }
+    }
+
+    /// Whether each run tries it again, and nothing will come of it unless somebody does something.
+    pub(super) fn needs_a_person_meanwhile(&self) -> bool {
+        match self.state {
+            FailedState::Held => true,
+            FailedState::Waiting => self.exit == ExitStatus::Attention,
+            FailedState::Failed | FailedState::Expired => false,
         }
     }
 

@@ -379,11 +379,13 @@ impl Pipeline<'_> {
             FailedState::Expired => !self.may_come_yet(batch),
             FailedState::Waiting | FailedState::Held => false,
         };
+        let for_a_person = failure.needs_a_person_meanwhile();
         let exit = match failure.state {
+            _ if batch.by_hand => failure.exit,
             // Nobody is woken up twice for what waits for somebody.
-            FailedState::Held if !batch.by_hand && !written => ExitStatus::Success,
-            FailedState::Held if !batch.by_hand => ExitStatus::Attention,
-            FailedState::Expired if !batch.by_hand && is_over => ExitStatus::Attention,
+            _ if for_a_person && !written => ExitStatus::Success,
+            _ if for_a_person => ExitStatus::Attention,
+            FailedState::Expired if is_over => ExitStatus::Attention,
             _ => failure.exit,
         };
         Ok(Outcome {

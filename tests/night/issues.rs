@@ -107,6 +107,11 @@ fn pages_that_are_missing_for_a_day_need_a_person() {
     let hint = report(&told)["batches"][0]["hint"].to_string();
     assert!(hint.contains("announced again"), "{hint}");
     assert!(path.exists(), "it stays");
+    // Once: `status` goes on saying it.
+    assert_eq!(workspace.run(&RUN).exit, Some(0));
+    let said = workspace.run(&["status"]).stdout;
+    assert!(said.contains("B1 waiting: "), "{said}");
+    assert!(said.contains("for a day no page has come"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
