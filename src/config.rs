@@ -94,7 +94,7 @@ pub struct DownloadConfig {
     pub concurrency: usize,
     /// Of these, at most so many from one host.
     pub per_host: usize,
-    /// Attempts for one file.
+    /// Attempts for one file in a row that bring nothing; one that brings a download on by a range is none of them.
     pub attempts: u32,
     /// Wait before the second attempt, doubled each time.
     #[serde(with = "duration")]

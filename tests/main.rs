@@ -7,6 +7,7 @@ mod backfill;
 mod command_line;
 mod crash;
 mod demo;
+mod docs;
 mod downloads;
 mod fault_stories;
 mod fidelity;

@@ -804,7 +804,7 @@ mod tests {
             (b"\xff\xfe{\0", "h.json: not JSON: not UTF-8 at line 1 column 1"),
             (br#"{"batchNo":"\ud83d","list":[]}"#, "h.json: `batchNo` holds what is no character: bytes that are not UTF-8, or half a surrogate pair"),
             (br#"{"batchNo":"B","\ude00":1}"#, "h.json: a key holds what is no character"),
-            (br#"{"batchNo":"B\u0000","list":[]}"#, "h.json: `batchNo` has '\\0' at position 2 where only letters, digits, `_`, `.` and `-` are allowed"),
+            (br#"{"batchNo":"B\u0000","list":[]}"#, "h.json: `batchNo` has U+0000, which is not seen, at position 2: only letters, digits, `_`, `.` and `-` are allowed"),
         ];
         for (bytes, message) in cases {
             assert_eq!(refused_bytes(bytes).0, *message);

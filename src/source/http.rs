@@ -100,17 +100,18 @@ pub(super) async fn request(
     let asked = url.secret().origin();
     let mut target = url.secret().clone();
     target.set_fragment(None);
+    let mut body = question.body.as_ref();
     for _ in 0..=MAX_REDIRECTS {
         guard
             .check(&target)
             .map_err(|denied| Failure::refused(denied.0))?;
-        let mut request = match &question.body {
+        let mut request = match body {
             Some(body) => client.post(target.clone()).body(body.clone()),
             None => client.get(target.clone()),
         };
         if target.origin() == asked {
             request = request.headers(question.headers.clone());
-        } else if question.body.is_some() {
+        } else if body.is_some() {
             return Err(Failure::refused(
                 "a redirect leads a POST to another origin",
             ));
@@ -126,6 +127,10 @@ pub(super) async fn request(
         match redirected(&response) {
             None => return Ok(response),
             Some(location) => target = next_hop(&target, location)?,
+        }
+        // "See other": the answer is there to be asked for (RFC 9110, section 15.4.4).
+        if response.status() == StatusCode::SEE_OTHER {
+            body = None;
         }
     }
     Err(Failure::refused(format!(

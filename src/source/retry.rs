@@ -151,6 +151,12 @@ impl Attempts {
         }
     }
 
+    /// The last attempt has brought the download on: only those that bring nothing are counted. The deadline bounds
+    /// them all.
+    pub(super) fn progressed(&mut self) {
+        self.made = 0;
+    }
+
     /// Decides whether `failure` is worth another attempt, and how long to wait before it.
     ///
     /// # Errors

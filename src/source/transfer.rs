@@ -68,6 +68,8 @@ pub(super) struct Transfer {
     object: Option<Object>,
     checks: Checks,
     delivered: u64,
+    /// What was delivered when the last attempt began.
+    delivered_before: u64,
     /// A CRC-64 of what was delivered; a change slips through once in 2^64.
     digest: Digest,
     current: Option<Current>,
@@ -111,6 +113,7 @@ impl Transfer {
             object: None,
             checks: Checks::default(),
             delivered: 0,
+            delivered_before: 0,
             digest: Digest::new(CrcAlgorithm::Crc64Nvme),
             current: None,
             ranges: true,
@@ -172,6 +175,10 @@ impl Transfer {
                 failure.kind = crate::error::FetchKind::Passing;
             }
         }
+        if self.delivered > self.delivered_before && self.range().is_some() {
+            self.attempts.progressed();
+        }
+        self.delivered_before = self.delivered;
         let message = failure.message.clone();
         let wait = self
             .attempts

@@ -45,6 +45,37 @@ fn provider(request: &Request) -> Reply {
     }
 }
 
+/// "See other": the answer is there to be asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_posted_to_may_answer_that_the_batch_is_elsewhere() {
+    for (status, follows) in [
+        (303, ["POST", "GET"]),
+        (307, ["POST", "POST"]),
+        (308, ["POST", "POST"]),
+    ] {
+        let server = Server::start(move |request| match request.path.as_str() {
+            "/batches/B2?page=1" => Reply::new(status, "").header("Location", "/answers/7"),
+            "/answers/7" => {
+                let mut asked = request.clone();
+                asked.path = "/batches/B2?page=1".into();
+                provider(&asked)
+            }
+            _ => Reply::new(404, ""),
+        })
+        .await;
+        let workspace = asking(Workspace::new(), &server)
+            .set("PROVIDER__METHOD", "POST")
+            .set("PROVIDER__BODY", "{\"no\": \"{batch_no}\"}");
+        let ran = workspace.run(&["ingest", "--batch-no", "B2", "--format", "json"]);
+        let asked: Vec<String> = server
+            .requests()
+            .iter()
+            .map(|of| of.method.clone())
+            .collect();
+        assert_eq!(asked, follows, "{status}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_asked_for_by_its_number_page_by_page() {
     let server = Server::start(provider).await;

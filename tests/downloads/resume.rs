@@ -456,6 +456,44 @@ async fn elapsed_time_is_bounded() {
 }
 
 #[tokio::test]
+async fn attempts_that_bring_the_download_on_by_a_range_are_not_counted() {
+    let body = csv(1_000);
+    let step = body.len() / 25;
+    // Each reply breaks a little later than it began; every other one does before it has brought anything.
+    let object = Object::new(body.clone());
+    let server = Server::start(move |request| {
+        let brings = if request.number % 2 == 0 { step } else { 0 };
+        object.reply(request).fault(Fault::Close(brings))
+    })
+    .await;
+    let mut config = config();
+    config.attempts = 2;
+    assert_whole(&fetch_with(&server, &config).await, &body);
+    assert!(server.requests().len() > 40, "{}", server.requests().len());
+
+    // Where nothing shows that it is the same object, each attempt begins at the first byte again.
+    let object = Object::anonymous(body.clone());
+    let server = Server::start(move |request| {
+        object
+            .reply(request)
+            .fault(Fault::Close(step * (request.number + 1)))
+    })
+    .await;
+    let failed = fetch_with(&server, &config).await;
+    assert_fails(failed, FetchKind::Passing, "(after 2 attempts)");
+}
+
+#[tokio::test]
+async fn a_server_that_gives_a_byte_at_a_time_is_left_at_the_deadline() {
+    let object = Object::new(csv(1_000));
+    let server = Server::start(move |request| object.reply(request).fault(Fault::Close(1))).await;
+    let mut config = config();
+    config.deadline = Duration::from_secs(20);
+    let failed = fetch_with(&server, &config).await;
+    assert_fails(failed, FetchKind::Passing, "the deadline of 20s");
+}
+
+#[tokio::test]
 async fn random_breaks_always_give_the_same_bytes() {
     let seed = Random::seed();
     let body = csv(3_000);

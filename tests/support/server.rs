@@ -336,6 +336,13 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Request>> {
         }
     }
     let text = String::from_utf8_lossy(&head).into_owned();
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.parse::<usize>().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).await?;
     let mut lines = text.lines();
     let mut words = lines.next().unwrap_or_default().split(' ');
     Ok(Some(Request {
