@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     session.load_some(&mut index, limits);
     // What is not published is not settled.
     let ended = match session.is_published() {
-        true => ended(&index.waiting),
+        true => ended(&index),
         false => BTreeMap::new(),
     };
     for (path, note) in ended {
@@ -115,11 +115,16 @@ fn put_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
 }
 
 /// Files all of whose batches have ended, with a note where one has not ended well.
-fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
+fn ended(index: &Index) -> BTreeMap<PathBuf, Option<String>> {
     let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
-    for batch in waiting {
-        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| has_ended(outcome)) else {
+    for batch in &index.waiting {
+        // Pages that are what is loaded may be of a newer issue, whose others are under way.
+        let may_grow = batch.batch.may_grow(index.now);
+        let ended_now = |outcome: &&Outcome| {
+            has_ended(outcome) && !(outcome.outcome == Ending::Unchanged && may_grow)
+        };
+        let Some(outcome) = batch.outcome.as_ref().filter(ended_now) else {
             needed.extend(&batch.files);
             continue;
         };
