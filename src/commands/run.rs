@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     session.load_some(&mut index, limits);
     // What is not published is not settled.
     let ended = match session.is_published() {
-        true => ended(&index.waiting),
+        true => ended(&index),
         false => BTreeMap::new(),
     };
     for (path, note) in ended {
@@ -121,12 +121,16 @@ fn put_it_aside(inbox: &Inbox, path: &Path, note: &str) -> Result<()> {
 }
 
 /// Files all of whose batches have ended, with a note where one has not ended well.
-fn ended(waiting: &[Waiting]) -> BTreeMap<PathBuf, Option<String>> {
+fn ended(index: &Index) -> BTreeMap<PathBuf, Option<String>> {
     let mut ended: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
     let mut needed: HashSet<&PathBuf> = HashSet::new();
-    for batch in waiting {
+    for batch in &index.waiting {
+        // Pages that are what is loaded may be of a newer issue, whose others are under way.
+        let may_grow = batch.batch.may_grow(index.now);
+        let is_loaded = |of: &Outcome| of.outcome == Ending::Unchanged && of.revision.is_some();
         // What waits, and what this machine or its settings are against, stays in the inbox.
-        let Some(outcome) = batch.outcome.as_ref().filter(|outcome| outcome.is_over) else {
+        let ended_now = |of: &&Outcome| of.is_over && !(may_grow && is_loaded(of));
+        let Some(outcome) = batch.outcome.as_ref().filter(ended_now) else {
             needed.extend(&batch.files);
             continue;
         };

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     Announcement, ListRow,
-    page_set::{Page, PageSet},
+    page_set::{CLOSE, Page, PageSet},
 };
 use crate::{batch_no::BatchNo, error::Result, source_url::SourceUrl};
 
@@ -85,6 +85,15 @@ pub enum Content {
 }
 
 impl Batch {
+    /// Whether some of its pages are missing, and may still come: then it is an hour, or less, since the last came.
+    /// `now` is in epoch microseconds.
+    #[must_use]
+    pub fn may_grow(&self, now: i64) -> bool {
+        let is_incomplete = self.missing.is_some() || self.pages_incomplete;
+        let is_recent = |at: i64| now.saturating_sub(at) <= CLOSE;
+        is_incomplete && self.newest_at.is_some_and(is_recent)
+    }
+
     /// The keys of all inline rows, in order of first appearance; empty for files.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Pages of one issue are made, or else received, within this of each other; in microseconds.
-const CLOSE: i64 = 3_600_000_000;
+pub(super) const CLOSE: i64 = 3_600_000_000;
 
 /// A page's place in its set: its number, or `None` for a hook without `page`.
 type Slot = Option<u64>;

@@ -50,8 +50,15 @@ fn are_files_of(own: &Inserted, delivery: &Delivery) -> bool {
     files.all(|file| file.entry.known_by().is_some_and(|it| known.contains(it)))
 }
 
-/// Whether each page has the rows that stand at its place.
+/// Whether each page has the rows that stand at its place. Pages are counted from 1, or from 0: without a page 0
+/// nothing tells.
 fn are_pages_of(list: &InlineRows, rows: &[hook::ListRow]) -> bool {
+    [1, 0]
+        .into_iter()
+        .any(|first| are_pages_from(first, list, rows))
+}
+
+fn are_pages_from(first: u64, list: &InlineRows, rows: &[hook::ListRow]) -> bool {
     let mut left = list.rows.as_slice();
     list.pages.iter().all(|part| {
         let (Some(page), Some(size)) = (part.page, part.size.filter(|size| *size > 0)) else {
@@ -61,7 +68,10 @@ fn are_pages_of(list: &InlineRows, rows: &[hook::ListRow]) -> bool {
             let from = usize::try_from(page.saturating_mul(size)).unwrap_or(usize::MAX);
             from.min(rows.len())
         };
-        let loaded = &rows[at(page - 1)..at(page)];
+        let Some(before) = page.checked_sub(first) else {
+            return false;
+        };
+        let loaded = &rows[at(before)..at(before.saturating_add(1))];
         let Some((came, rest)) = left.split_at_checked(loaded.len()) else {
             return false;
         };

@@ -108,6 +108,8 @@ pub(super) struct Judged {
     pub(super) rows_expected: Option<u64>,
     /// Against the revision that is loaded, if one is.
     pub(super) difference: Option<Difference>,
+    /// Whether only some pages came, each with what is loaded: that says nothing of the others.
+    pub(super) is_part: bool,
 }
 
 impl Judged {
@@ -159,6 +161,7 @@ impl Insert<'_> {
                 notes: Vec::new(),
                 rows_expected: self.batch.total,
                 difference: None,
+                is_part: false,
             },
         };
         let verdict = judging.verdict(own)?;
@@ -171,6 +174,7 @@ impl Judging<'_> {
         if self.batch.missing.is_some() || self.batch.pages_incomplete {
             if self.came_again(&own)? {
                 self.judged.parts.push(own);
+                self.judged.is_part = true;
                 return Ok(Verdict::Unchanged);
             }
             if let Some(missing) = &self.batch.missing {

@@ -225,7 +225,8 @@ impl Pipeline<'_> {
         Ok(Settled::Loaded(Box::new(outcome), files))
     }
 
-    /// What is loaded was announced again: the attempts at something else are over, and the announcement counts.
+    /// What is loaded was announced again: the attempts at something else are over, and the announcement counts. Some
+    /// pages of it end nothing, for they may be of something newer whose other pages are under way.
     pub(super) fn unchanged(
         &self,
         warehouse: &mut Warehouse,
@@ -238,9 +239,11 @@ impl Pipeline<'_> {
         let batch_no = batch.batch_no.as_str();
         let newest = batch.acceptance.at.max(watermark_of(batch));
         let is_replay = batch.replay.is_some();
-        let is_news = batch.acceptance.is_stable && standing.watermark() < Some(newest);
+        let is_whole = !judged.is_part;
+        let is_stable = batch.acceptance.is_stable && is_whole;
+        let is_news = is_stable && standing.watermark() < Some(newest);
         // Loading again what is loaded must not forget a later attempt.
-        let is_over = standing.attempt().is_some() && !is_replay;
+        let is_over = standing.attempt().is_some() && !is_replay && is_whole;
         if is_news || is_over {
             let transaction = warehouse.begin()?;
             let connection = transaction.connection();

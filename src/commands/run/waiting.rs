@@ -75,7 +75,8 @@ pub(super) struct Index {
     /// What the system or the settings don't let us take up. It stays: somebody may well see to it before the next run.
     pub(super) left: Vec<NotTaken>,
     documents: Vec<Document>,
-    now: i64,
+    /// When it was made, in epoch microseconds.
+    pub(super) now: i64,
 }
 
 impl Queue for Index {
