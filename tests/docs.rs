@@ -241,6 +241,7 @@ fn every_rejection_code_is_explained_and_no_other() {
     }
     let is_like_one = |code: &&String| {
         code.contains('-')
+            && !code.starts_with('-')
             && code
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c == '-' || c == '8')

@@ -423,7 +423,7 @@ impl Transfer {
         }
         let framed = current.framing != Framing::Close || object.total.is_some();
         match self.checks.verdict() {
-            Verdict::Mismatched(header) if self.attempts.made() > 1 => {
+            Verdict::Mismatched(header) if self.delivered_before > 0 => {
                 Err(Failure::changed(format!(
                     "the file, read over several connections, does not match its checksum ({header})"
                 )))
