@@ -8,8 +8,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _};
 use redledger::{
-    cli::Cli, contract::Contracts, error::ExitStatus, ledger::State, pipeline::Ending,
-    rejection::RejectionCode,
+    cli::Cli, contract::Contracts, error::ExitStatus, ledger::State, rejection::RejectionCode,
 };
 
 use crate::support::{checkout::checkout, program::Workspace};
@@ -110,32 +109,6 @@ fn every_command_of_a_block_is_one() {
         }
     }
     assert!(tried > 20, "only {tried} commands were found");
-}
-
-#[test]
-fn every_command_that_a_unit_or_a_crontab_runs_is_one() {
-    let mut tried = 0;
-    for name in [
-        "config/systemd/redledger-run.service",
-        "config/systemd/redledger-serve.service",
-        "config/cron/redledger",
-    ] {
-        let text = fs::read_to_string(checkout(name)).expect(name);
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            // As a unit or a crontab's shell calls it.
-            let calls = ["bin/redledger ", "$(redledger "];
-            let Some(arguments) = calls.iter().find_map(|call| line.split(call).nth(1)) else {
-                continue;
-            };
-            let arguments = arguments.split(" 2>&1").next().unwrap_or_default();
-            let call = words(&format!("redledger {arguments}"));
-            if let Err(error) = Cli::try_parse_from(&call) {
-                panic!("{name}: {call:?}: {error}");
-            }
-            tried += 1;
-        }
-    }
-    assert!(tried >= 3, "only {tried} commands were found");
 }
 
 #[test]
@@ -315,20 +288,7 @@ fn every_exit_status_is_explained() {
 }
 
 #[test]
-fn every_state_is_explained_where_the_ledger_and_the_report_explain_them() {
-    let schema: serde_json::Value =
-        serde_json::from_str(include_str!("../docs/report.schema.json")).expect("JSON");
-    let listed = schema.pointer("/$defs/batch/properties/outcome/enum");
-    let listed =
-        listed.or_else(|| schema.pointer("/properties/batches/items/properties/outcome/enum"));
-    let listed: Vec<&str> = listed
-        .and_then(serde_json::Value::as_array)
-        .expect("a list")
-        .iter()
-        .filter_map(serde_json::Value::as_str)
-        .collect();
-    assert_eq!(listed, Ending::ALL.map(Ending::as_str));
-
+fn every_state_is_explained_by_the_ledger_and_every_table_that_is_named_is_there() {
     let workspace = Workspace::new();
     workspace.write(
         "rows.csv",
