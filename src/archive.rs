@@ -4,6 +4,7 @@
 //! where (see [`Delivery`]), so that a batch can be loaded again from the archive alone. One document for
 //! a revision and not one for each file: a batch of bills may have 10,000 files, and their order counts.
 
+mod content_hash;
 mod delivery;
 mod dismissed;
 mod document;
@@ -25,6 +26,7 @@ use base16ct::lower::encode_string;
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
+    content_hash::{ContentHash, content_hash},
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     dismissed::DismissedBatch,
     upkeep::{Loaded, Removed, Retention},
@@ -362,41 +364,6 @@ fn hash_of(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<String> {
         }
         hasher.update(&piece[..read]);
         each(&piece[..read]);
-    }
-}
-
-/// What a batch's content is known by: the SHA-256 of its one file, or of the list of its files' hashes.
-#[must_use]
-pub fn content_hash<'h>(hashes: impl IntoIterator<Item = &'h str>) -> String {
-    let mut content = ContentHash::default();
-    for hash in hashes {
-        content.add(hash);
-    }
-    content.finish()
-}
-
-/// The same, hash by hash.
-#[derive(Debug, Default)]
-pub struct ContentHash {
-    only: Option<String>,
-    several: Sha256,
-    count: u64,
-}
-
-impl ContentHash {
-    /// Takes the next file's hash.
-    pub fn add(&mut self, hash: &str) {
-        self.count += 1;
-        self.only = (self.count == 1).then(|| hash.to_owned());
-        self.several.update(hash.as_bytes());
-        self.several.update(b"\n");
-    }
-
-    /// The hash of all.
-    #[must_use]
-    pub fn finish(self) -> String {
-        self.only
-            .unwrap_or_else(|| encode_string(&self.several.finalize()))
     }
 }
 

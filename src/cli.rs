@@ -1,12 +1,13 @@
 //! The command line: types only; [`help`] has what is said about them.
 
+mod command;
 mod help;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::help::command;
+pub use self::command::command;
 use crate::config::{Listen, parse_duration};
 
 /// Loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.

@@ -4,62 +4,19 @@
 //! types have their bounds. Source names are what the provider writes; columns are what the warehouse has.
 
 mod declaration;
+mod identifier;
 mod in_force;
 mod layout;
 mod shown;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::declaration::snake_case;
+pub(crate) use self::identifier::snake_case;
 pub use self::{
+    identifier::Identifier,
     in_force::{ContractText, Contracts},
     layout::Layout,
 };
-
-use crate::error::Result;
-
-/// A column or table name that needs no thought in SQL: `[a-z][a-z0-9_]{0,62}`. Still always quoted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identifier(Arc<str>);
-
-impl Identifier {
-    /// Takes `text` if it is an identifier.
-    ///
-    /// # Errors
-    /// A sentence that says what an identifier is.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let ok = text.len() <= 63
-            && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
-            && text
-                .bytes()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
-        if ok {
-            Ok(Self(text.into()))
-        } else {
-            Err(format!(
-                "`{text}` is not a name for a table or column: lower-case letters, digits and `_`, a letter first, at most 63"
-            ))
-        }
-    }
-
-    /// The bare name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The name in double quotes, for SQL.
-    #[must_use]
-    pub fn quoted(&self) -> String {
-        format!("\"{}\"", self.0)
-    }
-}
-
-impl fmt::Display for Identifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The unit of an epoch timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -328,14 +285,6 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Reads a contract; `place` names the file in errors.
-    ///
-    /// # Errors
-    /// [`Error::Settings`] with file, line and a hint.
-    pub fn parse(place: &str, text: &str) -> Result<Self> {
-        declaration::parse(place, text)
-    }
-
     /// The dataset that its batches are entered under: that of the rows which name its files, or its own.
     #[must_use]
     pub fn entered_under(&self) -> &str {

@@ -11,6 +11,7 @@
 //! inline list never becomes a float.
 
 mod assemble;
+mod batch;
 mod identity;
 #[cfg(test)]
 mod issues;
@@ -22,7 +23,8 @@ use std::fmt;
 
 use crate::{batch_no::BatchNo, error::Error, source_url::SourceUrl};
 
-pub use assemble::{Assembled, Batch, Content, Part, assemble};
+pub use assemble::assemble;
+pub use batch::{Assembled, Batch, Content, Part};
 pub use identity::{is_same_row, list_identity};
 pub use parse::{Wrapping, index, parse, parse_at, rows_of, stored_rows, wrapping};
 

@@ -5,6 +5,7 @@
 //! known by. Announcements hold signed URLs: files are 0600, folders 0700.
 
 mod arrivals;
+mod folder;
 mod resources;
 
 use std::{
@@ -17,9 +18,14 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-pub use self::resources::{FirstDelivery, Kept};
-
-use self::arrivals::{Arrival, Known, LastStamp};
+pub use self::{
+    arrivals::Envelope,
+    resources::{FirstDelivery, Kept},
+};
+use self::{
+    arrivals::{Arrival, Known, LastStamp},
+    folder::{files, is_announcement},
+};
 use crate::{
     durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
@@ -36,15 +42,6 @@ pub struct Inbox {
     folder: PathBuf,
     /// What was stored already; nothing until it is first asked for.
     known: Mutex<Known>,
-}
-
-/// What the sender says about an announcement beside its content.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Envelope<'a> {
-    /// The envelope's `id`.
-    pub id: Option<&'a str>,
-    /// The signed part of it, where the rest is not signed.
-    pub resource: Option<&'a [u8]>,
 }
 
 /// Whether a delivery was news.
@@ -367,29 +364,6 @@ fn remove_unless_written(path: &Path) -> io::Result<()> {
         Err(error) if gone(&error) => Ok(()),
         removed => removed,
     }
-}
-
-fn is_announcement(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden
-        && path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-}
-
-/// The files of a folder; none when it is not there. What is named as an announcement and is something else, such as
-/// a link that leads nowhere, is among them: whoever reads it has to say so.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in entries(folder)? {
-        let path = entry.path();
-        if entry.file_type()?.is_file() || is_announcement(&path) {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]

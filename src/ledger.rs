@@ -20,8 +20,7 @@ pub use self::{
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, RejectionFilter,
         RejectionRecord, accepted_revisions, batches, controls, files, last_run, loaded_batches,
-        newest_loaded, open_attempts, open_auditing, open_reading, rejections, rejections_by_code,
-        revisions, rows_rejected,
+        newest_loaded, open_attempts, rejections, rejections_by_code, revisions, rows_rejected,
     },
     upgrade::{Condition, check, condition, prepare},
 };

@@ -10,7 +10,7 @@
 //!                                                                              └── rejections ──► same transaction
 //! ```
 //!
-//! [`pipeline`] is the one place that knows this order; [`publish`] replaces the file that analysts open,
+//! [`pipeline`] is the one place that knows this order; [`warehouse`] replaces the file that analysts open,
 //! once a run; [`commands`] is what people type.
 //!
 //! # What always holds
@@ -44,7 +44,6 @@ pub mod load;
 pub mod normalize;
 pub mod pipeline;
 pub mod provider;
-pub mod publish;
 pub mod reader;
 pub mod rejection;
 pub mod scan;
@@ -54,4 +53,4 @@ pub mod source_url;
 pub mod stop;
 pub mod terminal;
 mod toml_file;
-mod warehouse_file;
+pub mod warehouse;

@@ -47,10 +47,10 @@ use crate::{
     config::Config,
     contract::{Contract, Contracts},
     error::{Error, FetchKind, Result},
-    load::Warehouse,
     source::Fetcher,
     source_url::SourceUrl,
     stop::Stop,
+    warehouse::Warehouse,
 };
 
 /// How often a statement that is to end is told again: between two statements nobody hears it.

@@ -27,8 +27,7 @@ pub use self::{
 };
 use self::{
     encoding::{Declared, Decoder},
-    record::Located,
-    window::Window,
+    window::{Located, Window},
 };
 use crate::{
     error::{Error, FetchError, Result},

@@ -5,14 +5,12 @@
 //! [`RejectionLog`]. Nothing is allocated per row on the way.
 
 mod builder;
+mod file;
 mod rejections;
 mod table_function;
 mod vector;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use tokio::sync::mpsc;
 
@@ -21,72 +19,14 @@ use self::{
     vector::{CleanText, Columns, NoRoom},
 };
 pub use self::{
+    file::{Counts, FileChunk, ScanFile, ScanMessage, SourceFailed},
     rejections::RejectionLog,
     table_function::{FUNCTION, ScanRegistry},
 };
 use crate::{
-    contract::{Contract, Field, FieldType, Layout},
+    contract::{Contract, Field, FieldType},
     reader::Chunk,
-    rejection::{CellFault, RejectionCode},
 };
-
-/// A file of which chunks are scanned.
-#[derive(Debug)]
-pub struct ScanFile {
-    /// Its id in the ledger.
-    pub file_id: i64,
-    /// How its header lies on the contract; files with the same header share it.
-    pub layout: Arc<Layout>,
-    /// Cells that every row takes over from the row that named the file.
-    pub inherited: Vec<Vec<u8>>,
-    /// What has become of its rows so far.
-    pub counts: Counts,
-}
-
-/// What has become of rows. The reader counts rows read; these are the scan's.
-#[derive(Debug, Default)]
-pub struct Counts {
-    loaded: AtomicU64,
-    rejected: AtomicU64,
-    unwrapped: AtomicU64,
-}
-
-impl Counts {
-    /// Rows handed to DuckDB.
-    #[must_use]
-    pub fn loaded(&self) -> u64 {
-        self.loaded.load(Ordering::Relaxed)
-    }
-
-    /// Rows rejected.
-    #[must_use]
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    /// Cells freed of a spreadsheet's wrapping.
-    #[must_use]
-    pub fn unwrapped(&self) -> u64 {
-        self.unwrapped.load(Ordering::Relaxed)
-    }
-}
-
-/// A chunk and the file it comes from.
-#[derive(Debug)]
-pub struct FileChunk {
-    /// Whose.
-    pub file: Arc<ScanFile>,
-    /// The records.
-    pub chunk: Chunk,
-}
-
-/// What is sent to the scan; an error makes the statement fail.
-pub type ScanMessage = Result<FileChunk, SourceFailed>;
-
-/// The sender has failed and keeps the reason.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the source failed")]
-pub struct SourceFailed;
 
 /// Why a scan ends before its rows do.
 #[derive(Debug, thiserror::Error)]
@@ -406,12 +346,4 @@ impl Scan {
             });
         }
     }
-}
-
-/// The fault of an empty cell that must not be.
-fn missing_value() -> CellFault {
-    CellFault::new(
-        RejectionCode::MissingValue,
-        "empty where a value is required",
-    )
 }

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use duckdb::{AccessMode, Config as EngineConfig, Connection};
-use redledger::{config::Config, contract::Contracts, load::Warehouse, normalize::iso_minor_units};
+use redledger::{
+    config::Config, contract::Contracts, normalize::iso_minor_units, warehouse::Warehouse,
+};
 
 use super::{Result, process::OwnPart};
 

@@ -12,7 +12,7 @@ use std::{
 use redledger::{
     config::LoadConfig,
     contract::{Contract, Contracts, Field, FieldType, MaxRejected, TimeUnit},
-    load::Warehouse,
+    warehouse::Warehouse,
 };
 use toml::{Table, Value};
 

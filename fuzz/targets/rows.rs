@@ -11,12 +11,12 @@ use redledger::{
     config::LoadConfig,
     contract::{Contract, Contracts, Field, FieldType, Layout},
     error::{Error, FetchError},
-    load::Warehouse,
     normalize::{self, Codes, Currencies, unwrap_spreadsheet},
     reader::{Chunk, ReaderOptions, RecordReader},
     rejection::{CellFault, KEPT_PER_FILE, Rejection, RejectionCode},
     scan::{Counts, FileChunk, RejectionLog, Scan, ScanFile, ScanParts},
     source_url::without_secrets,
+    warehouse::Warehouse,
 };
 use tokio::sync::mpsc;
 

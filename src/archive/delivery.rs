@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content_hash;
+use super::content_hash::content_hash;
 use crate::batch_no::BatchNo;
 
 /// The format of these documents; a reader takes earlier ones, and refuses a newer one.

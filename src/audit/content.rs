@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Audit, Finding, Place, Watch};
+use super::{
+    findings::{Finding, Place},
+    questions::{Audit, Watch},
+};
 use crate::{
     archive::{self, Archive, ContentHash, Verified, VerifiedBatch},
     error::Result,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Audit, tables::Tables};
+use super::{questions::Audit, tables::Tables};
 use crate::{
     error::Result,
     ledger::quoted,

@@ -1,6 +1,6 @@
 //! The ledger against itself: what an entry says, and what its files, rejections and other entries come to.
 
-use super::{Audit, tables::SETTLED};
+use super::{questions::Audit, tables::SETTLED};
 use crate::{error::Result, ledger::State, rejection::KEPT_PER_FILE};
 
 /// Kept text of a batch above which rejections may have been left out, see [`crate::scan`].

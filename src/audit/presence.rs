@@ -4,7 +4,7 @@ use crate::{
     archive::Archive,
     config::Config,
     error::{Error, Result},
-    publish,
+    warehouse,
 };
 
 /// That nothing was loaded yet, where there is no warehouse, or one that nothing was written to.
@@ -21,7 +21,7 @@ pub fn check_nothing_loaded(config: &Config) -> Result<()> {
             hint: Some(hint.into()),
         })
     };
-    if publish::was_published(config)? {
+    if warehouse::was_published(config)? {
         let what = if live.exists() {
             "nothing is in it any more"
         } else {

@@ -1,6 +1,6 @@
 //! The rows of the datasets' tables against the files that they say they are of.
 
-use super::Audit;
+use super::questions::Audit;
 use crate::error::Result;
 
 /// Files of a batch that are listed one by one.

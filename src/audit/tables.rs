@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Audit, Watch};
+use super::questions::{Audit, Watch};
 use crate::{
     batch_no::BatchNo,
     contract::Identifier,

@@ -18,8 +18,8 @@ use crate::{
     config::Config,
     error::{ExitStatus, Result},
     ledger,
-    publish::{self, Lock},
     stop::Stop,
+    warehouse::{self, Claim},
 };
 
 /// How long a run is waited for.
@@ -43,7 +43,7 @@ pub(super) fn clear(config: &Config) -> Result<Removed> {
         let mut loaded = HashSet::new();
         for path in warehouses(config) {
             contents::survives(&path)?;
-            if let Some(connection) = ledger::open_reading(&path)? {
+            if let Some(connection) = warehouse::open_reading(&path)? {
                 loaded.extend(ledger::loaded_among(&connection, batches)?);
             }
         }
@@ -62,7 +62,7 @@ fn limits(config: &Config) -> Retention {
 /// The published warehouse, and the one that a rollback would publish.
 fn warehouses(config: &Config) -> [PathBuf; 2] {
     let live = config.warehouse_path();
-    let previous = publish::previous_of(&live);
+    let previous = warehouse::previous_of(&live);
     [live, previous]
 }
 
@@ -78,7 +78,7 @@ fn loaded(config: &Config) -> Result<Loaded> {
                 let batch_no = BatchNo::new(&batch.batch_no).ok()?;
                 Some((batch.dataset, batch_no, batch.revision))
             }));
-        if let Some(connection) = ledger::open_reading(&path)? {
+        if let Some(connection) = warehouse::open_reading(&path)? {
             loaded.files.extend(ledger::loaded_files(&connection)?);
         }
     }
@@ -124,7 +124,7 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
     // Not while a run is keeping files.
     let lock = config.data_dir.join("lock");
     let _lock = if config.data_dir.is_dir() {
-        Some(Lock::acquire(
+        Some(Claim::acquire(
             &lock,
             LOCK_WAIT,
             "archive prune",
@@ -134,7 +134,7 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
         None
     };
     if !dry_run {
-        publish::finish_interrupted(&config.warehouse_path())?;
+        warehouse::finish_interrupted(&config.warehouse_path())?;
     }
     let Removed {
         revisions,

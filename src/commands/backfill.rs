@@ -26,7 +26,7 @@ use crate::{
     history::{self, Acceptance},
     hook, ledger,
     pipeline::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
-    publish,
+    warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus> {
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     let foreign = !archive.is_same(&own);
     let archive = if foreign { archive } else { own };
     let Plan { batches, errors } = plan::make(context, arguments, &selections, &archive)?;
-    if !foreign && publish::is_lost(&context.config)? {
+    if !foreign && warehouse::is_lost(&context.config)? {
         name_others(&archive, &batches)?;
     }
     if arguments.dry_run {

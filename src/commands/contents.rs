@@ -12,6 +12,7 @@ use crate::{
     batch_no::BatchNo,
     error::{Error, ExitStatus, Result},
     ledger::{self, LoadedBatch, PublishedRun},
+    warehouse,
 };
 
 /// What a warehouse file holds, as far as a person wants to know before it is published.
@@ -66,7 +67,7 @@ pub(super) fn survives(path: &Path) -> Result<()> {
 
 /// The newest run and what was loaded; `None` when the file is not there or has no ledger.
 fn contents(path: &Path) -> Result<Option<Contents>> {
-    let Some(connection) = ledger::open_reading(path)? else {
+    let Some(connection) = warehouse::open_reading(path)? else {
         return Ok(None);
     };
     Ok(Some(Contents {

@@ -10,6 +10,7 @@ use crate::{
     inbox::Inbox,
     ledger::{self, BatchRecord},
     pipeline::{Ending, Outcome},
+    warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Dismiss) -> Result<ExitStatus> {
@@ -61,7 +62,7 @@ fn open_attempts(
     number: &str,
     dataset: Option<&str>,
 ) -> Result<Vec<BatchRecord>> {
-    let Some(connection) = ledger::open_reading(&context.config.warehouse_path())? else {
+    let Some(connection) = warehouse::open_reading(&context.config.warehouse_path())? else {
         return Err(status::unknown(number, &[]));
     };
     let mut records = ledger::revisions(&connection, number, dataset)?;

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ExitStatus, Result},
     ledger::{self, RejectionFilter, RejectionRecord},
     rejection::RejectionCode,
-    terminal, toml_file,
+    terminal, toml_file, warehouse,
 };
 
 /// Places of a record in a table that is not for a terminal.
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
         dataset: arguments.dataset.clone(),
         code: arguments.code.clone(),
     };
-    let Some(connection) = ledger::open_reading(&context.config.warehouse_path())? else {
+    let Some(connection) = warehouse::open_reading(&context.config.warehouse_path())? else {
         if let Some(batch) = &arguments.batch {
             return Err(super::status::unknown(batch, &[]));
         }

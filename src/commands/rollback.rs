@@ -19,14 +19,13 @@ use crate::{
     cli::{Format, Rollback},
     error::{Error, ExitStatus, Result},
     ledger::{self, LoadedBatch},
-    publish::{self, Lock},
     stop::Stop,
-    warehouse_file::{self, keep_writers_out},
+    warehouse::{self, Claim},
 };
 
 pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus> {
     let live = context.config.warehouse_path();
-    let previous = publish::previous_of(&live);
+    let previous = warehouse::previous_of(&live);
     let _lock = if arguments.dry_run {
         None
     } else {
@@ -38,20 +37,20 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
             return Err(nothing_kept(&previous));
         }
         // Renames that a crash can't break: there is nothing to stop in the middle.
-        Some(Lock::acquire(
+        Some(Claim::acquire(
             &data_dir.join("lock"),
             arguments.doing.lock_wait,
             "rollback",
             &Stop::default(),
         )?)
     };
-    if !arguments.dry_run && publish::finish_interrupted(&live)? {
+    if !arguments.dry_run && warehouse::finish_interrupted(&live)? {
         // It may have been a rollback: another one would undo it.
         return interrupted(&live, arguments.doing.format);
     }
     // A link that leads nowhere is no reason to put another file in its place.
-    warehouse_file::exists(&live)?;
-    drop(keep_writers_out(&live)?);
+    warehouse::exists(&live)?;
+    drop(warehouse::keep_writers_out(&live)?);
     let Some(back) = contents::survived(&previous)? else {
         return Err(nothing_kept(&previous));
     };
@@ -118,7 +117,7 @@ fn put_back(
     archive.withdraw(&withdrawn, &[])?;
     let published = || live.metadata().ok().map(|of| (of.dev(), of.ino()));
     let before = published();
-    if let Err(error) = publish::put_back(live) {
+    if let Err(error) = warehouse::put_back(live) {
         // What is published still is not withdrawn, or a warehouse made anew would lack it.
         if published() == before {
             archive.withdraw(&[], &withdrawn)?;

@@ -24,7 +24,7 @@ use crate::{
     hook,
     inbox::{Fate, Inbox},
     pipeline::{Ending, Outcome},
-    publish, warehouse_file,
+    warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let mut index = Index::make(context, &inbox, &paths, &mut session)?;
     if index.waiting.is_empty() {
         // Nothing would notice, night after night.
-        publish::refuse_to_begin_anew(&context.config)?;
+        warehouse::refuse_to_begin_anew(&context.config)?;
     }
     if arguments.dry_run {
         return show(&index, arguments.doing.format);
@@ -96,10 +96,10 @@ fn check_place(config: &Config) -> Result<()> {
     let data_dir = &config.data_dir;
     let inbox = data_dir.join("inbox");
     let has_inbox = inbox.try_exists().map_err(Error::io("look for", &inbox))?;
-    if has_inbox || warehouse_file::exists(&config.warehouse_path())? {
+    if has_inbox || warehouse::exists(&config.warehouse_path())? {
         return Ok(());
     }
-    publish::refuse_to_begin_anew(config)?;
+    warehouse::refuse_to_begin_anew(config)?;
     let place = data_dir.display();
     Err(Error::Usage {
         message: match data_dir.is_dir() {

@@ -25,12 +25,11 @@ use crate::{
     hook::Announcement,
     inbox::Inbox,
     ledger::{self, RunEntry, State},
-    load::Warehouse,
     pipeline::{Batch, Ending, Outcome, Pipeline, Progress},
     provider::Provider,
-    publish::{Lock, Staging},
     source_url::SourceUrl,
     stop::Stop,
+    warehouse::{self, Claim, Warehouse, Writer},
 };
 
 /// What still runs on the blocking threads when a command is stopped gets so long to end.
@@ -47,7 +46,7 @@ pub(super) struct LoadSession<'a> {
     runtime: tokio::runtime::Runtime,
     run_id: String,
     started_at: i64,
-    lock: Option<Lock>,
+    claim: Option<Claim>,
     /// Known once it was looked for them.
     late: Option<Vec<Late>>,
     outcomes: Vec<Outcome>,
@@ -151,7 +150,7 @@ impl<'a> LoadSession<'a> {
             runtime,
             run_id,
             started_at: started.as_microsecond(),
-            lock: None,
+            claim: None,
             late: None,
             outcomes: Vec::new(),
             errors: Vec::new(),
@@ -243,14 +242,14 @@ impl<'a> LoadSession<'a> {
 
     /// Waits until no other run is under way; from then on none begins before this session ends.
     pub(super) fn lock(&mut self) -> Result<()> {
-        if self.lock.is_some() {
+        if self.claim.is_some() {
             return Ok(());
         }
         let data_dir = &self.context.config.data_dir;
         fs::create_dir_all(data_dir).map_err(Error::io("make the data directory", data_dir))?;
         let path = data_dir.join("lock");
         let wait = self.doing.lock_wait;
-        self.lock = Some(Lock::acquire(&path, wait, self.command, &self.stop)?);
+        self.claim = Some(Claim::acquire(&path, wait, self.command, &self.stop)?);
         Ok(())
     }
 
@@ -352,26 +351,16 @@ impl<'a> LoadSession<'a> {
         Inbox::new(&config.data_dir).remove_leftovers()?;
         Archive::new(&config.data_dir).remove_leftovers()?;
         let may_begin_anew = self.command == "backfill";
-        let staging = Staging::prepare(config, may_begin_anew, &self.stop)?;
+        let mut writer = Writer::open(config, may_begin_anew, &self.stop)?;
         let display =
             ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
-        let loaded = self.load_into(&staging, batches, turns, limits);
+        let loaded = self.load_into(writer.warehouse(), batches, turns, limits);
         drop(display);
-        match loaded {
-            Ok(true) => {
-                staging.publish()?;
-                self.clear_archive();
-                Ok(())
-            }
-            Ok(false) => {
-                staging.discard();
-                Ok(())
-            }
-            Err(error) => {
-                staging.discard();
-                Err(error)
-            }
+        if loaded? {
+            writer.publish()?;
+            self.clear_archive();
         }
+        Ok(())
     }
 
     /// Removes from the archive what the settings let go; failing to is no reason to fail a load. What is loaded
@@ -392,20 +381,13 @@ impl<'a> LoadSession<'a> {
 
     fn load_into(
         &mut self,
-        staging: &Staging,
+        warehouse: &mut Warehouse,
         batches: &mut impl Queue,
         turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<bool> {
-        let open = if staging.is_private() {
-            Warehouse::open_private
-        } else {
-            Warehouse::open
-        };
-        let mut warehouse = open(staging.path(), &self.context.config.load)
-            .map_err(|error| staging.told_of_live(error))?;
-        self.forget_undone_rollbacks(&warehouse)?;
-        let is_told = self.carry_out_dismissals(&mut warehouse)?;
+        self.forget_undone_rollbacks(warehouse)?;
+        let is_told = self.carry_out_dismissals(warehouse)?;
         let names = batches.names();
         warehouse.expect_batches(&names)?;
         self.progress.expect_batches(turns.len() as u64);
@@ -423,7 +405,7 @@ impl<'a> LoadSession<'a> {
             if late || tried.count() >= limits.batches {
                 break;
             }
-            match self.load_next(&mut warehouse, batches, index) {
+            match self.load_next(warehouse, batches, index) {
                 Ok(outcome) => {
                     batches.note(index, &outcome);
                     self.outcomes.push(outcome);
@@ -460,7 +442,6 @@ impl<'a> LoadSession<'a> {
                 .code(),
             },
         )?;
-        warehouse.close()?;
         Ok(true)
     }
 
@@ -532,7 +513,7 @@ impl<'a> LoadSession<'a> {
             && self.is_published()
             && !self.context.config.expected_every.is_empty()
         {
-            let connection = ledger::open_reading(&self.context.config.warehouse_path())?;
+            let connection = warehouse::open_reading(&self.context.config.warehouse_path())?;
             self.late = self.look_for_late(connection.as_ref())?;
         }
         self.report().print(self.doing.format)?;

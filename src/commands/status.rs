@@ -19,7 +19,7 @@ use crate::{
     history,
     inbox::Inbox,
     ledger::{self, BatchRecord, State},
-    toml_file,
+    toml_file, warehouse,
 };
 
 const COLUMNS: [&str; 20] = [
@@ -48,7 +48,7 @@ const COLUMNS: [&str; 20] = [
 pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
     let format = arguments.reading.format;
     let dataset = arguments.dataset.as_deref();
-    let connection = ledger::open_reading(&context.config.warehouse_path())?;
+    let connection = warehouse::open_reading(&context.config.warehouse_path())?;
     match (&connection, &arguments.batch) {
         (Some(connection), Some(batch)) => one(context, connection, batch, dataset, format)?,
         (None, Some(batch)) => return Err(unknown(batch, &[])),

@@ -2,6 +2,7 @@
 
 mod control;
 mod field;
+mod place;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,8 +10,11 @@ use toml::Spanned;
 use self::{
     control::{ControlDeclaration, control_of},
     field::{FieldDeclaration, field_of},
+    place::Place,
 };
-use super::{Contract, CsvFormat, Field, Identifier, InheritedColumn, MaxRejected, Parent};
+use super::{
+    Contract, CsvFormat, Field, Identifier, InheritedColumn, MaxRejected, Parent, snake_case,
+};
 use crate::{
     error::{Error, Result},
     toml_file,
@@ -73,39 +77,17 @@ struct InheritDeclaration {
     column: Option<Spanned<String>>,
 }
 
-/// Where in which file, for errors that serde does not make.
-struct Place<'a> {
-    name: &'a str,
-    text: &'a str,
-}
-
-impl Place<'_> {
-    fn error(&self, at: usize, message: impl Into<String>) -> Error {
-        self.error_with(at, message, None)
-    }
-
-    fn error_with(&self, at: usize, message: impl Into<String>, hint: Option<String>) -> Error {
-        Error::Settings {
-            place: format!("{}:{}", self.name, toml_file::line_of(self.text, at)),
-            message: toml_file::on_one_line(&message.into()),
-            hint,
-        }
-    }
-
-    /// Comments become SQL, which can't hold everything.
-    fn check_comment(&self, at: usize, comment: &str) -> Result<()> {
-        match comment.contains('\0') {
-            true => Err(self.error(at, "a NUL character in `comment`")),
-            false => Ok(()),
-        }
-    }
-
-    fn identifier(&self, text: &Spanned<String>) -> Result<Identifier> {
-        Identifier::new(text.get_ref()).map_err(|message| self.error(text.span().start, message))
+impl Contract {
+    /// Reads a contract; `place` names the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with file, line and a hint.
+    pub fn parse(place: &str, text: &str) -> Result<Self> {
+        parse(place, text)
     }
 }
 
-pub(super) fn parse(name: &str, text: &str) -> Result<Contract> {
+fn parse(name: &str, text: &str) -> Result<Contract> {
     let declared: Declaration = toml_file::parse(name, text)?;
     let place = Place { name, text };
 
@@ -298,20 +280,6 @@ fn max_rejected_of(place: &Place<'_>, declared: &Spanned<ShareOrCount>) -> Resul
             "`max_rejected` is a share from \"0%\" to \"100%\" with at most 4 decimals, or a number of rows",
         )
     })
-}
-
-/// `cardNegative` → `card_negative`.
-pub(crate) fn snake_case(name: &str) -> String {
-    let mut column = String::with_capacity(name.len() + 4);
-    let mut previous_lower = false;
-    for c in name.trim().chars() {
-        if c.is_uppercase() && previous_lower {
-            column.push('_');
-        }
-        previous_lower = c.is_lowercase() || c.is_ascii_digit();
-        column.extend(c.to_lowercase());
-    }
-    column
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Announcement, Batch, Content, Fault, Part};
+use super::{
+    Announcement, Fault,
+    batch::{Batch, CLOSE, Content, Part},
+};
 use crate::{
     error::{Error, Result},
     source_url::SourceUrl,
 };
-
-/// Pages of one issue are made, or else received, within this of each other; in microseconds.
-pub(super) const CLOSE: i64 = 3_600_000_000;
 
 /// A page's place in its set: its number, or `None` for a hook without `page`.
 type Slot = Option<u64>;

@@ -13,7 +13,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Envelope, files};
+use super::folder::files;
 use crate::durable::{create_private, lock};
 
 /// No receiver has stamped anything before 2020-01-01, or stamps anything after 2200-01-01: another number is a name
@@ -178,6 +178,15 @@ impl LastStamp {
 /// The first 128 bits of the content's SHA-256: enough to tell deliveries apart.
 fn hash_of(content: &[u8]) -> String {
     base16ct::lower::encode_string(&Sha256::digest(content)[..16])
+}
+
+/// What the sender says about an announcement beside its content.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Envelope<'a> {
+    /// The envelope's `id`.
+    pub id: Option<&'a str>,
+    /// The signed part of it, where the rest is not signed.
+    pub resource: Option<&'a [u8]>,
 }
 
 #[cfg(test)]

@@ -1,20 +1,14 @@
-//! Looking at the ledger: the file is opened to read only, nothing is created, no lock is taken.
+//! Looking at the ledger.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use duckdb::{
-    AccessMode, Config as EngineConfig, Connection, Row, params_from_iter,
+    Connection, Row, params_from_iter,
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::{BatchEntry, Control, Difference, FileEntry, State, check, quoted, tables::kind_of};
-use crate::{
-    error::{Error, Result},
-    warehouse_file::{self, check_magic, keep_writers_out, refused},
-};
+use super::{BatchEntry, Control, Difference, FileEntry, State, quoted, tables::kind_of};
+use crate::error::{Error, Result};
 
 /// A row of `redledger.batch` as it stands.
 #[derive(Debug, Clone)]
@@ -82,43 +76,6 @@ impl FromSql for State {
             .find(|state| state.as_str() == text)
             .ok_or_else(|| FromSqlError::Other(format!("`{text}` is no state of a batch").into()))
     }
-}
-
-/// Opens the warehouse to read the ledger; `None` when there is no warehouse or nothing in it yet.
-///
-/// # Errors
-/// [`Error::Warehouse`] when the file is no warehouse, was made by a newer DuckDB or redledger, has lost tables of
-/// its ledger or has a `.wal` beside it that nobody writes; [`Error::Locked`] while somebody has it open to write, such
-/// as a run in place; [`Error::Io`] when it can't be looked for or read.
-pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
-    // No folder beside the warehouse for what spills: looking leaves no traces.
-    open(path, "")
-}
-
-/// The same for questions about the whole of it: what does not fit into memory goes to the folder `spill`.
-///
-/// # Errors
-/// As [`open_reading`].
-pub fn open_auditing(path: &Path, spill: &Path) -> Result<Option<Connection>> {
-    open(path, &spill.to_string_lossy())
-}
-
-fn open(path: &Path, spill: &str) -> Result<Option<Connection>> {
-    if !warehouse_file::exists(path)? {
-        return Ok(None);
-    }
-    check_magic(path)?;
-    drop(keep_writers_out(path)?);
-    let open = || {
-        let settings = EngineConfig::default()
-            .access_mode(AccessMode::ReadOnly)?
-            .with("temp_directory", spill)?
-            .enable_external_access(false)?
-            .enable_autoload_extension(false)?;
-        Connection::open_with_flags(path, settings)
-    };
-    let connection = open().map_err(|error| refused(path, &error))?;
-    Ok(check(&connection, path)?.map(|_| connection))
 }
 
 /// The latest attempt at every batch, of `dataset` if given: failed ones first, then expired, waiting and

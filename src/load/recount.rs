@@ -4,28 +4,12 @@ use duckdb::Connection;
 
 use super::{
     controls::{Figure, RowChecks},
-    tables, threads,
+    tables,
 };
 use crate::{
-    config::LoadConfig,
     contract::{Contract, Identifier},
     error::{Error, Result},
 };
-
-/// Keeps the scans of a connection that reads to the settings of `[load]`.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn limit(connection: &Connection, config: &LoadConfig) -> Result<()> {
-    let sql = format!(
-        "SET memory_limit = '{}B'; SET threads = {}",
-        super::engine_memory(config),
-        threads(config)
-    );
-    connection
-        .execute_batch(&sql)
-        .map_err(Error::database("set the engine's limits"))
-}
 
 /// Reads every cell of every table. The engine looks at a block's checksum when it reads the block: damage in what
 /// nobody asks for would stay unknown.

@@ -16,8 +16,8 @@ use crate::{
     error::{Error, FetchError, FetchKind, Result},
     history::{Refusal, Standing},
     ledger::UNKNOWN_DATASET,
-    load::Warehouse,
     reader::Header,
+    warehouse::Warehouse,
 };
 
 /// A batch whose dataset is known, and where it stands.

@@ -18,11 +18,12 @@ use crate::{
     contract::{Contract, Field, Parent},
     error::{Error, Result},
     ledger::FileEntry,
-    load::{BatchTransaction, Repeated},
+    load::Repeated,
     reader::Asides,
     rejection::{KEPT_PER_FILE, Rejection},
     scan::{Counts, FollowUp, RejectionLog, Scan, ScanFile, ScanParts},
     source_url::{SourceUrl, redacted},
+    warehouse::BatchTransaction,
 };
 
 /// Chunks on their way; a few let reader and scan run evenly, more only hold memory.

@@ -13,8 +13,8 @@ use crate::{
     error::{ExitStatus, FailedState, Result},
     history::{Refusal, Standing},
     ledger::{self, Attempt, BatchEntry, Control, Difference, FileEntry, State},
-    load::{BatchTransaction, Warehouse},
     rejection::Rejection,
+    warehouse::{BatchTransaction, Warehouse},
 };
 
 /// What the ledger is to have of a batch.

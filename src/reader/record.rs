@@ -4,16 +4,11 @@ use bytes::Bytes;
 use csv_async::ByteRecord;
 use futures_util::Stream;
 
-use super::{MARK, RecordReader, quoting, window};
+use super::{
+    MARK, RecordReader, quoting,
+    window::{self, Located},
+};
 use crate::error::{Error, FetchError, Result};
-
-/// Where a record stands in the window.
-pub(super) struct Located {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) line: u64,
-    pub(super) quoted: bool,
-}
 
 /// The cells of one record; `None` where the text is none that is whole, or more than one.
 fn split(text: &[u8], delimiter: u8) -> Option<ByteRecord> {

@@ -245,6 +245,14 @@ where
     }
 }
 
+/// Where a record stands in the window.
+pub(super) struct Located {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) line: u64,
+    pub(super) quoted: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;

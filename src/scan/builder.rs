@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    ScanFile, missing_value,
+    file::ScanFile,
     vector::{CleanText, Columns, Physical},
 };
 use crate::{
     contract::{Field, FieldType, TimeUnit},
     normalize::{self, Codes, Currencies},
     reader::{Chunk, RecordMeta},
-    rejection::CellFault,
+    rejection::{CellFault, RejectionCode},
     source_url::without_secrets,
 };
 
@@ -446,4 +446,12 @@ impl Column {
         });
         0
     }
+}
+
+/// The fault of an empty cell that must not be.
+pub(super) fn missing_value() -> CellFault {
+    CellFault::new(
+        RejectionCode::MissingValue,
+        "empty where a value is required",
+    )
 }

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 
-use super::{BodyStream, Opened, Wholeness, content};
+use super::{
+    content, decode,
+    opened::{BodyStream, Opened, Wholeness},
+};
 use crate::error::{FetchError, FetchKind};
 
 /// Bytes read at once.
@@ -48,7 +51,7 @@ pub async fn open_file(path: &Path) -> Result<Opened, FetchError> {
         Ok(state.next().await?.map(|piece| (piece, state)))
     })
     .boxed();
-    let (body, decoded) = content::object(&origin, body, &content::Limits::default()).await?;
+    let (body, decoded) = content::object(&origin, body, &decode::Limits::default()).await?;
     Ok(Opened {
         origin,
         etag: None,

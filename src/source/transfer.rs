@@ -21,12 +21,13 @@ use reqwest::{
 };
 
 use super::{
-    BodyStream, Site, Wholeness,
     checksum::{Checks, Verdict},
     http::{self, Question, RangeRequest},
+    opened::{BodyStream, Wholeness},
     permits::Permits,
     response::{ContentRange, Framing, validator},
     retry::{Attempts, Failure},
+    site::Site,
 };
 use crate::{error::FetchError, source_url::SourceUrl};
 

@@ -13,9 +13,9 @@ use redledger::{
     config::Config,
     contract::Contracts,
     history::Acceptance,
-    load::Warehouse,
     pipeline::{Batch, BatchContent, FileSource, Outcome, Pipeline, Progress},
     stop::Stop,
+    warehouse::Warehouse,
 };
 
 /// Columns of every kind, and none but the key that a row must have in order to be a row.

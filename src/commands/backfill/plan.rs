@@ -18,6 +18,7 @@ use crate::{
     history, hook,
     inbox::Inbox,
     ledger::{self, BatchRecord},
+    warehouse,
 };
 
 /// The batches in order, and what can't be done.
@@ -58,7 +59,7 @@ pub(super) fn make(
     archive: &Archive,
 ) -> Result<Plan> {
     let mut ledger = Ledger::new();
-    if let Some(connection) = ledger::open_reading(&context.config.warehouse_path())? {
+    if let Some(connection) = warehouse::open_reading(&context.config.warehouse_path())? {
         for record in ledger::batches(&connection, None)? {
             let key = (record.entry.dataset.clone(), record.entry.batch_no.clone());
             ledger.insert(key, record);

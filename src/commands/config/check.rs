@@ -18,14 +18,14 @@ use crate::{
     provider::Provider,
     source::Fetcher,
     source_url::SourceUrl,
-    warehouse_file,
+    warehouse,
 };
 
 pub(super) fn run(context: &Context) -> Result<()> {
     let config = &context.config;
     let fetcher = Fetcher::new(&config.download)?;
     check_data_dir(&config.data_dir)?;
-    warehouse_file::exists(&config.warehouse_path())?;
+    warehouse::exists(&config.warehouse_path())?;
     ingest::check_events(context)?;
     cadence::check(context)?;
     check_provider(config, &fetcher)?;

@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::{
     super::{DecimalWidth, Field, FieldType, Identifier, RowControl},
-    Place,
+    place::Place,
 };
 use crate::error::{Error, Result};
 

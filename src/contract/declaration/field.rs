@@ -6,8 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    super::{Field, FieldType, Identifier, TimeUnit},
-    Place, snake_case,
+    super::{Field, FieldType, Identifier, TimeUnit, snake_case},
+    place::Place,
 };
 use crate::error::Result;
 

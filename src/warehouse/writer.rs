@@ -7,11 +7,6 @@
 //! Readers never meet a lock or a half-written file, and a crash leaves the last good file in place. The file
 //! that was replaced stays as `warehouse.duckdb.previous`, the same bytes under another name.
 
-mod lock;
-mod previous;
-mod published;
-mod rights;
-
 use std::{
     fs::{self, File},
     io::{self, Read as _},
@@ -19,21 +14,71 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::{
-    lock::Lock,
-    previous::{finish_interrupted, previous_of, put_back},
-    published::{is_lost, refuse_to_begin_anew, was_published},
+use super::{
+    Warehouse,
+    clients::{WritersOut, keep_writers_out},
+    file::{self, beside, check_magic},
+    previous::{self, finish_interrupted, previous_of},
+    published::{self, refuse_to_begin_anew},
+    rights,
 };
 use crate::{
     config::{Config, WarehouseMode},
     error::{Error, Result},
     stop::Stop,
-    warehouse_file::{self, WritersOut, beside, check_magic, keep_writers_out},
 };
 
-/// A warehouse being written, beside the one that is read.
-#[derive(Debug)]
-pub struct Staging {
+/// The warehouse, open to be written. Dropped, it leaves the live file as it is.
+pub struct Writer {
+    // Closed before the file goes.
+    warehouse: Warehouse,
+    staging: Staging,
+}
+
+impl Writer {
+    /// Copies the live file (by reference where the filesystem can), removes what a crash left, and opens the copy.
+    ///
+    /// A first run always works beside: DuckDB's creation of a file is not crash-safe. Where a warehouse was
+    /// published before and is gone, only a command that `may_begin_anew` makes another one. The caller has the
+    /// [`Claim`](super::Claim).
+    ///
+    /// # Errors
+    /// [`Error::Warehouse`] when the live file is no warehouse, is gone (see [`refuse_to_begin_anew`]) or has a
+    /// `.wal` beside it; [`Error::Locked`] while a client has it open to write; [`Error::Io`] when it can't be
+    /// copied; [`Error::Stopped`].
+    pub fn open(config: &Config, may_begin_anew: bool, stop: &Stop) -> Result<Self> {
+        let staging = Staging::prepare(config, may_begin_anew, stop)?;
+        let (path, load) = (staging.path(), &config.load);
+        let opened = match staging.next {
+            Some(_) => Warehouse::open_private(path, load),
+            None => Warehouse::open(path, load),
+        };
+        Ok(Self {
+            warehouse: opened.map_err(|error| staging.told_of_live(error))?,
+            staging,
+        })
+    }
+
+    /// What is written.
+    pub fn warehouse(&mut self) -> &mut Warehouse {
+        &mut self.warehouse
+    }
+
+    /// Writes everything into the file and puts it in the live one's place, durably, with the rights that the live one
+    /// has.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while a client has the live file open to write, [`Error::Warehouse`] when one has left a
+    /// `.wal` beside it, [`Error::Changed`] when one has come and gone: what it did would be lost, or be replayed
+    /// on the new file. [`Error::Io`], [`Error::Database`]. The live file is then still the old one.
+    pub fn publish(self) -> Result<()> {
+        self.warehouse.close()?;
+        self.staging.publish()
+    }
+}
+
+/// A file being written, beside the one that is read. Dropped, it is removed.
+struct Staging {
     live: PathBuf,
     data_dir: PathBuf,
     /// `None` in in-place mode.
@@ -47,19 +92,10 @@ pub struct Staging {
 type Version = (u64, u64, u64, i64, i64);
 
 impl Staging {
-    /// Copies the live file (by reference where the filesystem can) and removes what a crash left.
-    ///
-    /// A first run always works beside: DuckDB's creation of a file is not crash-safe. Where a warehouse was
-    /// published before and is gone, only a command that `may_begin_anew` makes another one.
-    ///
-    /// # Errors
-    /// [`Error::Warehouse`] when the live file is no warehouse, is gone (see [`refuse_to_begin_anew`]) or has a
-    /// `.wal` beside it; [`Error::Locked`] while a client has it open to write; [`Error::Io`] when it can't be
-    /// copied; [`Error::Stopped`].
-    pub fn prepare(config: &Config, may_begin_anew: bool, stop: &Stop) -> Result<Self> {
+    fn prepare(config: &Config, may_begin_anew: bool, stop: &Stop) -> Result<Self> {
         let live = config.warehouse_path();
         finish_interrupted(&live)?;
-        if warehouse_file::exists(&live)? {
+        if file::exists(&live)? {
             check_magic(&live)?;
         } else if !may_begin_anew {
             refuse_to_begin_anew(config)?;
@@ -87,23 +123,18 @@ impl Staging {
         staging.next = Some(next.clone());
         if let Some(held) = held {
             staging.copied = Some(staging.version(&held)?);
-            if let Err(error) = copy(held.file(), &next, stop) {
-                staging.discard();
-                return Err(error);
-            }
+            copy(held.file(), &next, stop)?;
         }
         Ok(staging)
     }
 
     /// The file to write to.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.next.as_deref().unwrap_or(&self.live)
     }
 
     /// An error of the copy, told of the file that it is a copy of.
-    #[must_use]
-    pub fn told_of_live(&self, error: Error) -> Error {
+    fn told_of_live(&self, error: Error) -> Error {
         match error {
             Error::Warehouse { message, hint, .. } if self.copied.is_some() => Error::Warehouse {
                 path: self.live.clone(),
@@ -114,28 +145,14 @@ impl Staging {
         }
     }
 
-    /// Whether nobody else knows that file.
-    #[must_use]
-    pub fn is_private(&self) -> bool {
-        self.next.is_some()
-    }
-
-    /// Puts the closed file in the live one's place, durably, with the rights that the live one has.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] while a client has the live file open to write, [`Error::Warehouse`] when one has left a
-    /// `.wal` beside it, [`Error::Changed`] when one has come and gone: what it did would be lost, or be replayed
-    /// on the new file. [`Error::Io`]. The live file is then still the old one.
-    pub fn publish(self) -> Result<()> {
-        let published = match &self.next {
-            Some(next) => self.replace(next),
+    /// Puts the closed file in the live one's place.
+    fn publish(mut self) -> Result<()> {
+        match &self.next {
+            Some(next) => self.replace(next)?,
             // What is kept is older than the warehouse before this run.
-            None => previous::forget(&self.live),
-        };
-        if published.is_err() {
-            self.discard();
-            return published;
+            None => previous::forget(&self.live)?,
         }
+        self.next = None;
         published::remember(&self.data_dir)
     }
 
@@ -179,9 +196,10 @@ impl Staging {
         let of = of.map_err(Error::io("look at", &self.live))?;
         Ok((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec()))
     }
+}
 
-    /// Leaves the live file as it is.
-    pub fn discard(self) {
+impl Drop for Staging {
+    fn drop(&mut self) {
         if let Some(next) = &self.next {
             let _ = fs::remove_file(next);
             let _ = fs::remove_file(beside(next, ".wal"));

@@ -10,12 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::previous::previous_of;
+use super::{
+    file::{self, beside},
+    previous::previous_of,
+};
 use crate::{
     config::Config,
     durable::{self, sync_folder},
     error::{Error, Result},
-    warehouse_file::{self, beside},
 };
 
 /// The format of the file; that it is there is what counts, whatever a newer one says.
@@ -57,7 +59,7 @@ pub fn was_published(config: &Config) -> Result<bool> {
 /// # Errors
 /// [`Error::Warehouse`] for a link that leads nowhere; [`Error::Io`] when that can't be found out.
 pub fn is_lost(config: &Config) -> Result<bool> {
-    Ok(!warehouse_file::exists(&config.warehouse_path())? && was_published(config)?)
+    Ok(!file::exists(&config.warehouse_path())? && was_published(config)?)
 }
 
 /// Refuses to make a new warehouse where one was published before and is gone.
@@ -69,7 +71,7 @@ pub fn refuse_to_begin_anew(config: &Config) -> Result<()> {
         return Ok(());
     }
     let live = config.warehouse_path();
-    let before = if warehouse_file::exists(&previous_of(&live))? {
+    let before = if file::exists(&previous_of(&live))? {
         "`redledger rollback` puts the one before it back, and "
     } else {
         ""

@@ -15,7 +15,7 @@ use rustix::{
     process::{Flock, FlockType},
 };
 
-use super::check_no_wal;
+use super::file::check_no_wal;
 use crate::{
     durable::has_no_locks,
     error::{Error, Result},

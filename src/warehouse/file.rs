@@ -1,7 +1,5 @@
 //! Whether a file may be opened as the warehouse: asked before every opening, to read or to write.
 
-mod clients;
-
 use std::{
     ffi::OsString,
     fs::File,
@@ -9,8 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::clients::{WritersOut, keep_writers_out};
-use crate::error::{EngineFault, Error, Result};
+use crate::error::{Error, Result};
 
 /// Whether there is a file.
 ///
@@ -69,7 +66,7 @@ pub(crate) fn check_magic(path: &Path) -> Result<()> {
 ///
 /// No command of ours writes one. Whether it is this file's, or that of one that had its name before, does not
 /// show: nobody is told to have it replayed.
-fn check_no_wal(path: &Path) -> Result<()> {
+pub(super) fn check_no_wal(path: &Path) -> Result<()> {
     let wal = beside(path, ".wal");
     if !wal.try_exists().map_err(Error::io("look for", &wal))? {
         return Ok(());
@@ -86,34 +83,6 @@ fn check_no_wal(path: &Path) -> Result<()> {
                 .into(),
         ),
     })
-}
-
-/// DuckDB's refusal of a file, in terms of what the user can do.
-pub(crate) fn refused(path: &Path, error: &duckdb::Error) -> Error {
-    let text = error.to_string();
-    let fault = EngineFault::of(error);
-    if fault == EngineFault::Locked {
-        return clients::held(path);
-    }
-    let newer = fault == EngineFault::Newer;
-    let message = if newer {
-        "it was made by a newer DuckDB; it was left untouched".to_owned()
-    } else {
-        format!(
-            "DuckDB can't open it: {}",
-            text.lines().next().unwrap_or_default()
-        )
-    };
-    let hint = if newer {
-        "use a redledger built with that DuckDB, or another --data-dir"
-    } else {
-        "see `redledger rollback`, or restore the file from a copy"
-    };
-    Error::Warehouse {
-        path: path.to_path_buf(),
-        message,
-        hint: Some(hint.into()),
-    }
 }
 
 /// `path` with `suffix` after its name.

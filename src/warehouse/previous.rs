@@ -23,11 +23,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::rights;
+use super::{clients::keep_writers_out, file::beside, rights};
 use crate::{
     durable::sync_folder,
     error::{Error, Result},
-    warehouse_file::{beside, keep_writers_out},
 };
 
 /// Where the warehouse that the live one has replaced is kept.

@@ -18,11 +18,11 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// The right to write, held until dropped; the operating system takes it back from a dead process.
 #[derive(Debug)]
-pub struct Lock {
+pub struct Claim {
     _file: File,
 }
 
-impl Lock {
+impl Claim {
     /// Takes the lock file, waiting up to `wait` for another holder to end.
     ///
     /// # Errors
