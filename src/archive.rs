@@ -9,6 +9,7 @@ mod delivery;
 mod dismissed;
 mod document;
 mod journal;
+mod place;
 mod tidy;
 mod upkeep;
 mod verify;
@@ -29,6 +30,7 @@ pub use self::{
     content_hash::{ContentHash, content_hash},
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},
     dismissed::DismissedBatch,
+    place::{Archive, KeptFile},
     upkeep::{Loaded, Removed, Retention},
     verify::{Delivered, Finding, Verified, VerifiedBatch},
     withdrawn::{Withdrawn, WithdrawnRevision},
@@ -59,47 +61,7 @@ pub struct ArchivedRevision {
     pub is_newer: bool,
 }
 
-/// A kept file: its archive, and its path as documents name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptFile {
-    /// Whose.
-    pub archive: Archive,
-    /// Below the archive's data directory.
-    pub path: String,
-}
-
-impl KeptFile {
-    /// Where it is.
-    #[must_use]
-    pub fn place(&self) -> PathBuf {
-        self.archive.data_dir.join(&self.path)
-    }
-}
-
-/// The archive below `data_dir`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archive {
-    data_dir: PathBuf,
-    folder: PathBuf,
-}
-
 impl Archive {
-    /// The archive of a data directory.
-    #[must_use]
-    pub fn new(data_dir: &Path) -> Self {
-        Self {
-            data_dir: data_dir.to_path_buf(),
-            folder: data_dir.join("archive"),
-        }
-    }
-
-    /// Whether both are the same folder, however it is spelt. Equal archives are spelt the same.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        real(&self.folder) == real(&other.folder)
-    }
-
     /// Removes what dead runs have left half-written. The caller holds the lock: nobody else writes here.
     ///
     /// # Errors
@@ -116,20 +78,6 @@ impl Archive {
     #[must_use]
     pub fn writer(&self) -> ArchiveWriter {
         ArchiveWriter::new(self)
-    }
-
-    /// Where a kept file is.
-    #[must_use]
-    pub fn path_of(&self, file: &DeliveredFile) -> PathBuf {
-        self.data_dir.join(&file.path)
-    }
-
-    /// A kept file's path as documents name it.
-    fn below(&self, path: &Path) -> String {
-        path.strip_prefix(&self.data_dir)
-            .unwrap_or(path)
-            .display()
-            .to_string()
     }
 
     /// Writes down what was delivered for a revision and makes its files durable; it replaces what an earlier

@@ -173,6 +173,32 @@ impl FileEntry {
     }
 }
 
+/// The ids of files that were entered one after the other, both ends included; none where the last is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIds {
+    /// The first one's.
+    pub first: i64,
+    /// The last one's.
+    pub last: i64,
+}
+
+impl FileIds {
+    /// Of so many files from `first` on.
+    #[must_use]
+    pub fn from(first: i64, files: usize) -> Self {
+        Self {
+            first,
+            last: first + files as i64 - 1,
+        }
+    }
+
+    /// Rows of these files, as an SQL condition that row groups are skipped by.
+    #[must_use]
+    pub fn condition(self) -> String {
+        format!("file_id BETWEEN {} AND {}", self.first, self.last)
+    }
+}
+
 /// A row of `redledger.control`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Control {

@@ -28,6 +28,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod batch;
 pub mod batch_no;
 pub mod characters;
 pub mod cli;
@@ -36,6 +37,7 @@ pub mod config;
 pub mod contract;
 mod durable;
 pub mod error;
+pub mod feed;
 pub mod history;
 pub mod hook;
 pub mod inbox;
@@ -54,3 +56,4 @@ pub mod stop;
 pub mod terminal;
 mod toml_file;
 pub mod warehouse;
+mod wording;

@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::controls::control;
 pub use self::{
     controls::{
         Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum, rule_of,
@@ -24,23 +25,10 @@ pub use self::{
 use crate::{
     contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
-    ledger::{self, Control, Difference},
+    ledger::{self, Difference, FileIds},
     scan::{FUNCTION, Scan},
     warehouse::{BatchTransaction, Warehouse},
 };
-
-/// The value columns of a dataset's table, in the contract's order.
-#[must_use]
-pub fn value_columns(contract: &Contract) -> Vec<String> {
-    let inherited = contract
-        .parent
-        .iter()
-        .flat_map(|parent| parent.inherit.iter().map(|inherit| inherit.column.quoted()));
-    inherited
-        .chain(contract.fields.iter().map(|field| field.column.quoted()))
-        .chain([contract.rest.quoted()])
-        .collect()
-}
 
 impl Warehouse {
     /// Makes a dataset's table as its contract says, in a transaction of its own.
@@ -59,7 +47,7 @@ impl BatchTransaction<'_> {
     /// [`Error::Database`] when the engine or the scan's source fails; the source knows its own reason.
     pub fn insert(&self, contract: &Contract, scan: &Arc<Scan>, batch_no: &str) -> Result<u64> {
         let id = self.scans().add(Arc::clone(scan));
-        let columns = value_columns(contract).join(", ");
+        let columns = tables::value_columns(contract).join(", ");
         let sql = format!(
             "INSERT INTO {table} ({columns}, batch_no, file_id, line) \
              SELECT {columns}, {batch_no}, file_id, line FROM {FUNCTION}({id})",
@@ -75,28 +63,29 @@ impl BatchTransaction<'_> {
             .map_err(Error::database("insert the rows"))
     }
 
-    /// Takes out rows whose primary key repeats within the files from `first_file` on: of exact copies the
+    /// Takes out rows whose primary key repeats within `files`: of exact copies the
     /// first stays, where contents differ none does. Returns them as rejections, with the number of all.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub fn reject_repeated_keys(&self, contract: &Contract, first_file: i64) -> Result<Repeated> {
-        keys::reject_repeated(self.connection(), contract, first_file)
+    pub fn reject_repeated_keys(&self, contract: &Contract, files: FileIds) -> Result<Repeated> {
+        keys::reject_repeated(self.connection(), contract, files)
     }
 
-    /// File and line of the rows from `first_file` on.
+    /// File and line of the rows of `files`.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
     pub fn rows_standing(
         &self,
         contract: &Contract,
-        first_file: i64,
+        files: FileIds,
     ) -> Result<HashSet<(i64, u64)>> {
         let read = || -> duckdb::Result<HashSet<(i64, u64)>> {
             let sql = format!(
-                "SELECT file_id, line FROM {} WHERE file_id >= {first_file}",
-                contract.name.quoted()
+                "SELECT file_id, line FROM {} WHERE {}",
+                contract.name.quoted(),
+                files.condition()
             );
             let mut statement = self.connection().prepare(&sql)?;
             let rows = statement.query_map([], |row| {
@@ -107,15 +96,15 @@ impl BatchTransaction<'_> {
         read().map_err(Error::database("read the batch's rows"))
     }
 
-    /// Counts the rows from `first_file` on and how many break each row control.
+    /// Counts the rows of `files` and how many break each row control.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub fn totals(&self, contract: &Contract, first_file: i64) -> Result<Totals> {
-        controls::totals(self.connection(), contract, first_file)
+    pub fn totals(&self, contract: &Contract, files: FileIds) -> Result<Totals> {
+        controls::totals(self.connection(), contract, files)
     }
 
-    /// How the rows from `first_file` on differ from those of the batch's loaded revision.
+    /// How the rows of `files` differ from those of the batch's loaded revision.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
@@ -123,9 +112,9 @@ impl BatchTransaction<'_> {
         &self,
         contract: &Contract,
         batch_no: &str,
-        first_file: i64,
+        files: FileIds,
     ) -> Result<Difference> {
-        keys::difference(self.connection(), contract, batch_no, first_file)
+        keys::difference(self.connection(), contract, batch_no, files)
     }
 
     /// Removes the rows of the loaded revision of `dataset`'s batch from every table that they are in: which ones,
@@ -134,21 +123,17 @@ impl BatchTransaction<'_> {
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub fn delete_revision(
-        &self,
-        dataset: &str,
-        batch_no: &str,
-        first_file: i64,
-    ) -> Result<BTreeMap<String, u64>> {
+    pub fn delete_revision(&self, dataset: &str, batch_no: &str) -> Result<BTreeMap<String, u64>> {
         let mut removed = BTreeMap::new();
-        for (dataset, first, last) in keys::loaded_ranges(self.connection(), dataset, batch_no)? {
+        for (dataset, files) in keys::loaded_ranges(self.connection(), dataset, batch_no)? {
             let table = Identifier::new(&dataset).map_err(Error::Internal)?;
             if tables::existing(self.connection(), &table)?.is_empty() {
                 continue;
             }
             let sql = format!(
-                "DELETE FROM {} WHERE file_id BETWEEN {first} AND {last} AND file_id < {first_file} AND batch_no = ?",
-                table.quoted()
+                "DELETE FROM {} WHERE {} AND batch_no = ?",
+                table.quoted(),
+                files.condition()
             );
             let rows = self
                 .connection()
@@ -157,23 +142,5 @@ impl BatchTransaction<'_> {
             removed.insert(dataset, rows as u64);
         }
         Ok(removed)
-    }
-}
-
-/// `1 row`, `2 rows`.
-pub(crate) fn rows(count: u64) -> String {
-    match count {
-        1 => "1 row".into(),
-        many => format!("{many} rows"),
-    }
-}
-
-/// Checked by the pipeline and written down by it.
-pub(crate) fn control(name: impl Into<String>, expected: u64, actual: u64) -> Control {
-    Control {
-        name: name.into(),
-        expected: Some(expected.to_string()),
-        actual: actual.to_string(),
-        passed: expected == actual,
     }
 }

@@ -12,61 +12,45 @@
 //! in a second transaction.
 
 mod again;
-mod batch;
-mod feed;
-mod headed_file;
+mod context;
+mod failure;
 mod identify;
 mod insert;
 mod judge;
 mod outcome;
-mod progress;
 mod settle;
-mod tally;
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use duckdb::InterruptHandle;
-
-pub use self::{
-    batch::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
-    outcome::{Ending, Outcome},
-    progress::Progress,
-};
+pub use self::outcome::{Ending, Outcome};
 use self::{
-    feed::Feeding,
+    context::LoadContext,
+    failure::Failure,
     identify::{Identification, Identified},
     insert::Insert,
-    judge::Failure,
     settle::Settled,
 };
 use crate::{
     archive::Archive,
+    batch::Batch,
     config::Config,
     contract::{Contract, Contracts},
     error::{Error, FetchKind, Result},
+    feed::{Feed, Progress},
     source::Fetcher,
     source_url::SourceUrl,
     stop::Stop,
     warehouse::Warehouse,
 };
 
-/// How often a statement that is to end is told again: between two statements nobody hears it.
-const INTERRUPT_AGAIN: Duration = Duration::from_millis(20);
-
 /// A file's time may be a tick of the system's clock behind the time of day.
 const CLOCK_TICK: Duration = Duration::from_secs(1);
 
 /// Loads batches, one after the other, into one warehouse.
-pub struct Pipeline<'a> {
-    contracts: &'a Contracts,
-    runtime: tokio::runtime::Handle,
-    feeding: Feeding,
-    run_id: String,
-    stop: Stop,
-}
+pub struct Pipeline<'a>(LoadContext<'a>);
 
 impl<'a> Pipeline<'a> {
     /// A pipeline that fetches under `config.download`.
@@ -81,21 +65,20 @@ impl<'a> Pipeline<'a> {
         progress: Arc<Progress>,
         stop: Stop,
     ) -> Result<Self> {
-        let fetcher = Fetcher::new(&config.download)?;
-        let feeding = Feeding {
+        let feed = Feed {
             archive: Archive::new(&config.data_dir),
             keeps: config.archive.keep,
-            fetcher,
+            fetcher: Fetcher::new(&config.download)?,
             download: Arc::new(config.download.clone()),
             progress,
         };
-        Ok(Self {
+        Ok(Self(LoadContext {
             contracts,
             runtime,
-            feeding,
+            feed,
             run_id,
             stop,
-        })
+        }))
     }
 
     /// Loads one batch.
@@ -128,16 +111,12 @@ impl<'a> Pipeline<'a> {
         batch: &Batch,
         may_restart: bool,
     ) -> Result<Option<Outcome>> {
-        let files = match &batch.content {
-            BatchContent::Files(files) => files.len() as u64,
-            BatchContent::Rows(_) => 1,
-        };
-        let progress = &self.feeding.progress;
-        progress.begin(batch.batch_no.to_string(), files);
-        let mut identified = match self.identify(warehouse, batch)? {
+        let progress = &self.0.feed.progress;
+        progress.begin(batch.batch_no.to_string(), batch.content.files() as u64);
+        let mut identified = match self.0.identify(warehouse, batch)? {
             Identification::Ready(identified) => identified,
             Identification::Refused(dataset, standing, refusal) => {
-                return Ok(Some(self.refused(batch, &dataset, &standing, &refusal)));
+                return Ok(Some(self.0.refused(batch, &dataset, &standing, &refusal)));
             }
             Identification::Changed(..) if may_restart => return Ok(None),
             Identification::Changed(contract, error) => {
@@ -146,7 +125,7 @@ impl<'a> Pipeline<'a> {
                     .failed(warehouse, batch, contract.as_ref(), failure)
                     .map(Some);
             }
-            Identification::Nothing => return Ok(Some(self.nothing(batch))),
+            Identification::Nothing => return Ok(Some(self.0.nothing(batch))),
             Identification::Failed(contract, failure) => {
                 return self
                     .failed(warehouse, batch, contract.as_ref(), failure)
@@ -161,10 +140,11 @@ impl<'a> Pipeline<'a> {
                 return Ok(Some(*outcome));
             }
             Ok(Settled::Unchanged(judged)) => {
-                self.unchanged(warehouse, batch, &identified, &judged)?
+                self.0.unchanged(warehouse, batch, &identified, &judged)?
             }
             Ok(Settled::NotLoaded(judged, failure)) => {
-                self.not_loaded(warehouse, batch, Some(&contract), Some(&judged), failure)?
+                self.0
+                    .not_loaded(warehouse, batch, Some(&contract), Some(&judged), failure)?
             }
             Err(Error::Fetch(error)) if error.kind == FetchKind::Changed && may_restart => {
                 return Ok(None);
@@ -174,7 +154,7 @@ impl<'a> Pipeline<'a> {
                 self.failed(warehouse, batch, Some(&contract), failure)?
             }
         };
-        self.remove_unnamed(warehouse, batch, &identified, began);
+        self.0.remove_unnamed(warehouse, batch, &identified, began);
         Ok(Some(outcome))
     }
 
@@ -187,8 +167,8 @@ impl<'a> Pipeline<'a> {
         failure: Failure,
     ) -> Result<Outcome> {
         match batch.replay {
-            Some(_) => Ok(self.not_replayed(batch, contract, failure)),
-            None => self.not_loaded(warehouse, batch, contract, None, failure),
+            Some(_) => Ok(self.0.not_replayed(batch, contract, failure)),
+            None => self.0.not_loaded(warehouse, batch, contract, None, failure),
         }
     }
 
@@ -203,15 +183,15 @@ impl<'a> Pipeline<'a> {
         let handle = warehouse.interrupt_handle();
         let transaction = warehouse.begin()?;
         let insert = Insert {
-            pipeline: self,
+            context: &self.0,
             transaction: &transaction,
             threads,
             batch,
             log: Arc::default(),
         };
-        let judged = self.interruptible(handle, || insert.judged(identified));
+        let judged = self.0.interruptible(handle, || insert.judged(identified));
         match judged {
-            Ok(judged) => self.settle(transaction, batch, identified, judged),
+            Ok(judged) => self.0.settle(transaction, batch, identified, judged),
             Err(error) => {
                 transaction.rollback();
                 Err(error)
@@ -219,33 +199,10 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Runs `work`, whose statements end early when the process is asked to end. What comes after it, such as
-    /// a commit, does not.
-    fn interruptible<T>(
-        &self,
-        handle: Arc<InterruptHandle>,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let stop = self.stop.clone();
-        let watch = self.runtime.spawn(async move {
-            stop.requested().await;
-            loop {
-                handle.interrupt();
-                tokio::time::sleep(INTERRUPT_AGAIN).await;
-            }
-        });
-        let result = work();
-        watch.abort();
-        // Until it is over it may still interrupt.
-        let _ = self.runtime.block_on(watch);
-        self.stop.check()?;
-        result
-    }
-
     /// What downloads files.
     #[must_use]
     pub fn fetcher(&self) -> &Fetcher {
-        &self.feeding.fetcher
+        &self.0.feed.fetcher
     }
 
     /// Opens an announcement by URL.
@@ -254,7 +211,7 @@ impl<'a> Pipeline<'a> {
     /// [`Error::Fetch`] when it can't be had; [`Error::Stopped`].
     pub fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
         const LARGEST: u64 = 64 << 20;
-        let read = self.feeding.fetcher.read_all(url, LARGEST);
-        self.runtime.block_on(self.stop.unless(read))
+        let read = self.0.feed.fetcher.read_all(url, LARGEST);
+        self.0.wait_for(read)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::Archive;
+use super::place::Archive;
 use crate::{
     durable::{INCOMING, create_private, sync_folder},
     error::{Error, Result},

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::Archive;
+use super::place::Archive;
 use crate::{
     batch_no::BatchNo,
     durable::{INCOMING, create_private},

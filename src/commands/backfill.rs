@@ -19,14 +19,13 @@ use super::{
 };
 use crate::{
     archive::{Archive, Delivery},
+    batch::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
     batch_no::BatchNo,
     cli::{Backfill, Format},
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::{self, Acceptance},
-    hook, ledger,
-    pipeline::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
-    warehouse,
+    hook, ledger, warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus> {

@@ -7,10 +7,10 @@ use include_dir::{Dir, include_dir};
 
 use super::{Context, ingest::dataset_of, output::say, session::LoadSession};
 use crate::{
+    batch::{Batch, Way},
     cli::{Doing, Format},
     error::{Error, ExitStatus, Result},
     hook, ledger,
-    pipeline::{Batch, Way},
     source_url::SourceUrl,
 };
 

@@ -16,13 +16,13 @@ use tempfile::TempPath;
 use self::named::{Named, Wanted, expand, has_ending};
 use super::{Context, output::remark, session::LoadSession};
 use crate::{
+    batch::{Batch, BatchContent, FileSource, Way},
     batch_no::BatchNo,
     cli::Ingest,
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::Acceptance,
     hook, ledger,
-    pipeline::{Batch, BatchContent, FileSource, Way},
     source::open_file,
     source_url::redacted,
 };

@@ -14,7 +14,7 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::Context;
-use crate::pipeline::Progress;
+use crate::feed::Progress;
 
 /// Shown only when there is something to wait for.
 const PATIENCE: Duration = Duration::from_secs(1);

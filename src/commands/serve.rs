@@ -4,6 +4,7 @@
 //! and silence have a time limit, connections a number, large bodies a room that they wait for (see `connections` and
 //! `arriving`).
 
+mod answer;
 mod arriving;
 mod connections;
 mod health;
@@ -42,10 +43,11 @@ pub(super) fn run(context: &Context, arguments: &Serve) -> Result<ExitStatus> {
     }
     let receiver = Receiver::new(&context.config, secrets);
     receiver
+        .health
         .inbox
         .create()
         .map_err(Error::io("make the inbox in", &context.config.data_dir))?;
-    receiver.inbox.remove_leftovers()?;
+    receiver.health.inbox.remove_leftovers()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(STORING_THREADS)

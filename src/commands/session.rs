@@ -18,14 +18,16 @@ use super::{
 };
 use crate::{
     archive::{Archive, DismissedBatch, Removed},
+    batch::Batch,
     batch_no::BatchNo,
     cli::{Doing, Format},
     error::{Error, ExitStatus, Result},
+    feed::Progress,
     history,
     hook::Announcement,
     inbox::Inbox,
     ledger::{self, RunEntry, State},
-    pipeline::{Batch, Ending, Outcome, Pipeline, Progress},
+    pipeline::{Ending, Outcome, Pipeline},
     provider::Provider,
     source_url::SourceUrl,
     stop::Stop,

@@ -10,7 +10,7 @@ use self::finer_amounts::FinerAmounts;
 use crate::{
     contract::{Contract, FieldType, Identifier, RowControl},
     error::{Error, Result},
-    ledger::Control,
+    ledger::{Control, FileIds},
 };
 
 /// What a recount of the batch's rows has found.
@@ -57,15 +57,11 @@ const SUMMED_PRECISION: u8 = 28;
 pub(super) fn totals(
     connection: &Connection,
     contract: &Contract,
-    first_file: i64,
+    files: FileIds,
 ) -> Result<Totals> {
     let checks = RowChecks::of(contract);
     let counted = checks
-        .count(
-            connection,
-            &contract.name,
-            &format!("file_id >= {first_file}"),
-        )
+        .count(connection, &contract.name, &files.condition())
         .map_err(Error::database("count the batch's rows"))?;
     let enforced = contract.controls.iter().zip(&counted.broken);
     Ok(Totals {
@@ -376,7 +372,17 @@ pub fn rule_of(control: &str) -> Option<&str> {
 }
 
 fn rows_that_break(name: &str, rows: u64) -> Control {
-    super::control(broken_by(name), 0, rows)
+    control(broken_by(name), 0, rows)
+}
+
+/// Checked by the pipeline and written down by it.
+pub(crate) fn control(name: impl Into<String>, expected: u64, actual: u64) -> Control {
+    Control {
+        name: name.into(),
+        expected: Some(expected.to_string()),
+        actual: actual.to_string(),
+        passed: expected == actual,
+    }
 }
 
 #[cfg(test)]
@@ -384,7 +390,10 @@ mod tests {
     use duckdb::Connection;
 
     use super::{MINOR_UNITS, RowChecks, decimal, totals};
-    use crate::contract::{Contract, Contracts};
+    use crate::{
+        contract::{Contract, Contracts},
+        ledger::FileIds,
+    };
 
     #[test]
     fn sums_are_written_as_their_columns_are() {
@@ -423,7 +432,7 @@ mod tests {
                  (1.2345, 0, 0, 'USD', 0)",
             )
             .expect("rows");
-        let found = totals(&connection, &contract, 1).expect("totals");
+        let found = totals(&connection, &contract, FileIds::from(1, 1)).expect("totals");
         assert_eq!(found.rows, 10);
         let [control, sum] = found.controls.as_slice() else {
             panic!("{:?}", found.controls)
@@ -434,7 +443,7 @@ mod tests {
         );
         assert!(control.name.ends_with(MINOR_UNITS) && !control.passed);
         assert_eq!(control.actual, "4");
-        let none = totals(&connection, &contract, 2).expect("totals");
+        let none = totals(&connection, &contract, FileIds::from(2, 1)).expect("totals");
         assert_eq!((none.rows, none.controls[0].passed), (0, true));
         assert_eq!(none.controls[1].actual, "0.0000");
     }
@@ -460,7 +469,7 @@ mod tests {
                 rows.join(", ")
             ))
             .expect("rows");
-        let found = totals(&connection, &contract, 1).expect(sql);
+        let found = totals(&connection, &contract, FileIds::from(1, 1)).expect(sql);
         found.controls.into_iter().map(|of| of.actual).collect()
     }
 

@@ -2,11 +2,11 @@
 
 use duckdb::Connection;
 
-use super::value_columns;
+use super::tables::value_columns;
 use crate::{
     contract::Contract,
     error::{Error, Result},
-    ledger::Difference,
+    ledger::{Difference, FileIds},
     rejection::{KEPT_PER_FILE, Rejection, RejectionCode},
 };
 
@@ -25,13 +25,14 @@ const KEPT: u64 = 200_000;
 pub(super) fn reject_repeated(
     connection: &Connection,
     contract: &Contract,
-    first_file: i64,
+    files: FileIds,
 ) -> Result<Repeated> {
     if contract.primary_key.is_empty() {
         return Ok(Repeated::default());
     }
     let failed = || Error::database("check the primary key");
     let table = contract.name.quoted();
+    let here = files.condition();
     let key = contract
         .key_columns()
         .map(crate::contract::Identifier::quoted)
@@ -39,7 +40,7 @@ pub(super) fn reject_repeated(
         .join(", ");
     let repeats = |grouped_by: &str| -> Result<bool> {
         let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM {table} WHERE file_id >= {first_file} GROUP BY {grouped_by} HAVING count(*) > 1)"
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE {here} GROUP BY {grouped_by} HAVING count(*) > 1)"
         );
         connection
             .query_row(&sql, [], |row| row.get(0))
@@ -61,8 +62,8 @@ pub(super) fn reject_repeated(
                         row_number() OVER (same ORDER BY file_id, line) AS nth
                  FROM (
                      SELECT a.* FROM {table} a SEMI JOIN (
-                         SELECT {key} FROM {table} WHERE file_id >= {first_file} GROUP BY {key} HAVING count(*) > 1
-                     ) b ON {same_key} WHERE a.file_id >= {first_file})
+                         SELECT {key} FROM {table} WHERE {here} GROUP BY {key} HAVING count(*) > 1
+                     ) b ON {same_key} WHERE a.{here})
                  WINDOW same AS (PARTITION BY {key}))
              WHERE nth > 1 OR NOT alike",
             same_key = same_key(contract),
@@ -76,7 +77,7 @@ pub(super) fn reject_repeated(
     connection
         .execute(
             &format!(
-                "DELETE FROM {table} WHERE file_id >= {first_file} AND (file_id, line) IN \
+                "DELETE FROM {table} WHERE {here} AND (file_id, line) IN \
                  (SELECT (file_id, line) FROM redledger_repeated)"
             ),
             [],
@@ -153,7 +154,7 @@ pub(super) fn loaded_range(
     connection: &Connection,
     contract: &Contract,
     batch_no: &str,
-) -> Result<Option<(i64, i64)>> {
+) -> Result<Option<FileIds>> {
     let read = connection.query_row(
         "SELECT min(file_id), max(file_id) FROM redledger.file f WHERE dataset = ? AND batch_no = ? AND revision = \
          (SELECT max(revision) FROM redledger.batch b WHERE b.batch_no = f.batch_no AND state = 'loaded' AND dataset = ?)",
@@ -161,7 +162,7 @@ pub(super) fn loaded_range(
         |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
     );
     let (first, last) = read.map_err(Error::database("read the ledger"))?;
-    Ok(first.zip(last))
+    Ok(first.zip(last).map(|(first, last)| FileIds { first, last }))
 }
 
 /// The file ids of the loaded revision of `dataset`'s batch, by the dataset of the files' rows: its own, and those
@@ -170,8 +171,8 @@ pub(super) fn loaded_ranges(
     connection: &Connection,
     dataset: &str,
     batch_no: &str,
-) -> Result<Vec<(String, i64, i64)>> {
-    let read = || -> duckdb::Result<Vec<(String, i64, i64)>> {
+) -> Result<Vec<(String, FileIds)>> {
+    let read = || -> duckdb::Result<Vec<(String, FileIds)>> {
         let mut statement = connection.prepare(
             "WITH loaded AS (
                  SELECT f.revision, min(f.file_id) AS first, any_value(b.files) AS files
@@ -184,7 +185,11 @@ pub(super) fn loaded_ranges(
              GROUP BY f.dataset ORDER BY f.dataset",
         )?;
         let ranges = statement.query_map([dataset, batch_no, batch_no], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            let files = FileIds {
+                first: row.get(1)?,
+                last: row.get(2)?,
+            };
+            Ok((row.get(0)?, files))
         })?;
         ranges.collect()
     };
@@ -195,7 +200,7 @@ pub(super) fn difference(
     connection: &Connection,
     contract: &Contract,
     batch_no: &str,
-    first_file: i64,
+    files: FileIds,
 ) -> Result<Difference> {
     let table = contract.name.quoted();
     let content = compared(contract).join(", ");
@@ -205,13 +210,14 @@ pub(super) fn difference(
         false => value_columns(contract).join(", "),
     };
     let earlier = match loaded_range(connection, contract, batch_no)? {
-        Some((first, last)) => format!(
-            "SELECT {values} FROM {table} WHERE file_id BETWEEN {first} AND {last} AND batch_no = {}",
+        Some(loaded) => format!(
+            "SELECT {values} FROM {table} WHERE {} AND batch_no = {}",
+            loaded.condition(),
             crate::ledger::quoted(batch_no)
         ),
         None => format!("SELECT {values} FROM {table} WHERE false"),
     };
-    let later = format!("SELECT {values} FROM {table} WHERE file_id >= {first_file}");
+    let later = format!("SELECT {values} FROM {table} WHERE {}", files.condition());
     let sql = if contract.primary_key.is_empty() {
         format!(
             "SELECT (SELECT count(*) FROM ({later} EXCEPT ALL {earlier}))::UBIGINT, \

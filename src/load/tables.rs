@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use duckdb::Connection;
 
-use super::value_columns;
 use crate::{
     contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
@@ -152,4 +151,16 @@ pub(super) fn existing(
         rows.collect()
     };
     read().map_err(Error::database("read the table's columns"))
+}
+
+/// The value columns of a dataset's table, in the contract's order.
+pub(super) fn value_columns(contract: &Contract) -> Vec<String> {
+    let inherited = contract
+        .parent
+        .iter()
+        .flat_map(|parent| parent.inherit.iter().map(|inherit| inherit.column.quoted()));
+    inherited
+        .chain(contract.fields.iter().map(|field| field.column.quoted()))
+        .chain([contract.rest.quoted()])
+        .collect()
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{BatchContent, InlineRows, insert::Inserted, judge::Judging};
+use super::{insert::Inserted, judge::Judging};
 use crate::{
     archive::{DeliveredFile, Delivery},
+    batch::{BatchContent, InlineRows},
     error::Result,
     hook,
 };
@@ -17,7 +18,7 @@ impl Judging<'_> {
         let Some(loaded) = identified.standing.loaded() else {
             return Ok(false);
         };
-        let archive = &self.insert.pipeline.feeding.archive;
+        let archive = &self.insert.context.feed.archive;
         let dataset = identified.contract.name.as_str();
         let deliveries = archive.deliveries(dataset, &self.batch.batch_no)?;
         let Some(delivery) = deliveries

@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
-    Batch, BatchContent, Pipeline,
-    batch::FileSource,
-    headed_file::{HeadedFile, Reads},
-    judge::Failure,
+    context::LoadContext,
+    failure::{Failure, missing_pages},
 };
 use crate::{
+    batch::{Batch, BatchContent, FileSource},
     contract::{Contract, CsvFormat},
     error::{Error, FetchError, FetchKind, Result},
+    feed::{OpenFile, Reads},
     history::{Refusal, Standing},
     ledger::UNKNOWN_DATASET,
     reader::Header,
@@ -29,7 +29,7 @@ pub(super) struct Identified {
     /// The id that its first file gets.
     pub(super) first_file: i64,
     /// Its first file, opened to find out the dataset.
-    pub(super) headed: Option<HeadedFile>,
+    pub(super) opened: Option<OpenFile>,
 }
 
 impl Identified {
@@ -53,7 +53,7 @@ pub(super) enum Identification {
     Failed(Option<Arc<Contract>>, Failure),
 }
 
-impl Pipeline<'_> {
+impl LoadContext<'_> {
     /// Finds out the dataset and what stands under the number.
     pub(super) fn identify(
         &self,
@@ -88,7 +88,7 @@ impl Pipeline<'_> {
             let waiting = Failure::waiting(missing_pages(missing), batch);
             return Ok(Identification::Failed(told, waiting));
         }
-        let (contract, headed) = match self.headed(batch, told.as_ref()) {
+        let (contract, opened) = match self.opened(batch, told.as_ref()) {
             Ok(Some(found)) => found,
             Ok(None) => match self.told_by_ledger(warehouse, batch) {
                 Ok(Told::Dataset(contract)) => (contract, None),
@@ -125,7 +125,7 @@ impl Pipeline<'_> {
             contract,
             child,
             standing,
-            headed,
+            opened,
         })))
     }
 
@@ -167,7 +167,7 @@ impl Pipeline<'_> {
         batch: &Batch,
     ) -> Result<Standing> {
         let entries = warehouse.entries_of(batch.batch_no.as_str())?;
-        Standing::of(entries, &self.feeding.archive, dataset, &batch.batch_no)
+        Standing::of(entries, &self.feed.archive, dataset, &batch.batch_no)
     }
 
     /// The dataset as far as it is known before a file is opened.
@@ -221,11 +221,11 @@ impl Pipeline<'_> {
 
     /// Opens the first file, and finds out the dataset by its header where nothing else tells; `None` for a file of
     /// nothing, not even a header, of which no rows were announced.
-    fn headed(
+    fn opened(
         &self,
         batch: &Batch,
         told: Option<&Arc<Contract>>,
-    ) -> Result<Option<(Arc<Contract>, Option<HeadedFile>)>> {
+    ) -> Result<Option<(Arc<Contract>, Option<OpenFile>)>> {
         let first = match &batch.content {
             BatchContent::Files(files) => files.first(),
             BatchContent::Rows(_) => None,
@@ -237,13 +237,13 @@ impl Pipeline<'_> {
                 .ok_or_else(|| Error::Internal("a batch without rows, files and dataset".into()));
         };
         if let Some(contract) = told {
-            let head = self.feeding.head(first, Reads::As(contract), batch.total);
-            let file = self.runtime.block_on(self.stop.unless(head))?;
+            let opening = self.feed.open(first, Reads::As(contract), batch.total);
+            let file = self.wait_for(opening)?;
             return Ok(Some((Arc::clone(contract), Some(file))));
         }
         let further = self.headers_further_down(first, batch.total)?;
-        let head = self.feeding.head(first, Reads::Behind(0), batch.total);
-        let mut file = self.runtime.block_on(self.stop.unless(head))?;
+        let opening = self.feed.open(first, Reads::Behind(0), batch.total);
+        let mut file = self.wait_for(opening)?;
         if file.header().cells.is_empty() {
             return Ok(None);
         }
@@ -269,7 +269,7 @@ impl Pipeline<'_> {
                         .any(|contract| contract.can_be_detected() && contract.is_headed_by(header))
                 };
                 let explained = async { Ok::<_, Error>(file.explained(error, fits).await) };
-                return Err(self.runtime.block_on(self.stop.unless(explained))?);
+                return Err(self.wait_for(explained)?);
             }
         };
         // Another delimiter, encoding or beginning than the defaults, or quotes that speak for another: the header is
@@ -294,10 +294,8 @@ impl Pipeline<'_> {
             .collect();
         let mut headers = BTreeMap::new();
         for lines in lines {
-            let head = self
-                .feeding
-                .head(source, Reads::Behind(lines), expected_rows);
-            match self.runtime.block_on(self.stop.unless(head)) {
+            let opening = self.feed.open(source, Reads::Behind(lines), expected_rows);
+            match self.wait_for(opening) {
                 Ok(file) => {
                     headers.insert(lines, file.header().clone());
                 }
@@ -308,11 +306,6 @@ impl Pipeline<'_> {
         }
         Ok(headers)
     }
-}
-
-/// That pages are missing.
-pub(super) fn missing_pages(missing: &str) -> String {
-    format!("{missing} not announced yet")
 }
 
 /// What is known of a batch's dataset beforehand.

@@ -8,16 +8,14 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{
-    Batch, BatchContent, FileSource, Pipeline,
-    feed::{FedFile, FeedEnd, InlineList, Job},
-    headed_file::HeadedFile,
-};
+use super::context::LoadContext;
 use crate::{
-    archive::{DeliveredFile, NamedBy},
+    archive::{Archive, DeliveredFile, NamedBy},
+    batch::{Batch, BatchContent, FileSource},
     contract::{Contract, Field, Parent},
     error::{Error, Result},
-    ledger::FileEntry,
+    feed::{FedFile, FeedEnd, InlineList, Job, OpenFile},
+    ledger::{FileEntry, FileIds},
     load::Repeated,
     reader::Asides,
     rejection::{KEPT_PER_FILE, Rejection},
@@ -31,7 +29,7 @@ const CHUNKS_ON_THE_WAY: usize = 8;
 
 /// A batch's transaction under way.
 pub(super) struct Insert<'l> {
-    pub(super) pipeline: &'l Pipeline<'l>,
+    pub(super) context: &'l LoadContext<'l>,
     pub(super) transaction: &'l BatchTransaction<'l>,
     pub(super) threads: usize,
     pub(super) batch: &'l Batch,
@@ -47,7 +45,7 @@ struct Part<'p> {
     /// Fields that rows take over, and their columns here.
     inherited: Vec<(Field, String)>,
     expected_rows: Option<u64>,
-    first_file: i64,
+    ids: FileIds,
     input: Input,
 }
 
@@ -59,8 +57,8 @@ enum Input {
 /// The rows of one dataset, as they are in its table now, and those that are not.
 pub(super) struct Inserted {
     pub(super) contract: Arc<Contract>,
-    /// The id of its first file.
-    pub(super) first_file: i64,
+    /// The ids of its files.
+    pub(super) ids: FileIds,
     pub(super) files: Vec<InsertedFile>,
     pub(super) rejections: Vec<Rejection>,
     /// The files that its rows name, in the order of the rows.
@@ -94,7 +92,7 @@ pub(super) struct InsertedFile {
 impl Inserted {
     fn new(
         part: &Part<'_>,
-        own: &crate::archive::Archive,
+        own: &Archive,
         fed: Vec<FedFile>,
         mut rejections: Vec<Rejection>,
         repeated: Repeated,
@@ -136,7 +134,7 @@ impl Inserted {
         }
         Self {
             contract: Arc::clone(part.contract),
-            first_file: part.first_file,
+            ids: part.ids,
             files,
             rejections,
             follow_ups: Vec::new(),
@@ -157,7 +155,7 @@ impl Inserted {
 impl InsertedFile {
     fn new(
         part: &Part<'_>,
-        own: &crate::archive::Archive,
+        own: &Archive,
         file: FedFile,
         repeated: u64,
         rejections_kept: u64,
@@ -214,7 +212,7 @@ impl Insert<'_> {
         contract: &Arc<Contract>,
         child: Option<&Contract>,
         first_file: i64,
-        mut headed: Option<HeadedFile>,
+        mut opened: Option<OpenFile>,
     ) -> Result<Inserted> {
         let batch = self.batch;
         let input = match &batch.content {
@@ -225,7 +223,7 @@ impl Insert<'_> {
                     .map(|(file, file_id)| Job {
                         file_id,
                         source: file.clone(),
-                        headed: headed.take().map(Box::new),
+                        opened: opened.take().map(Box::new),
                         expected_rows: batch.total,
                         inherited: Vec::new(),
                         named_by: None,
@@ -254,7 +252,7 @@ impl Insert<'_> {
             child,
             inherited: Vec::new(),
             expected_rows: batch.total,
-            first_file,
+            ids: FileIds::from(first_file, batch.content.files()),
             input,
         })
     }
@@ -265,8 +263,7 @@ impl Insert<'_> {
         child: &Arc<Contract>,
         parent: &Contract,
         follow_ups: Vec<FollowUp>,
-        parents_first_file: i64,
-        first_file: i64,
+        of_parent: FileIds,
     ) -> Result<Inserted> {
         let of = child
             .parent
@@ -276,17 +273,18 @@ impl Insert<'_> {
             let index = parent.field_index(&inherit.field)?;
             Some((parent.fields[index].clone(), inherit.column.to_string()))
         });
-        let progress = &self.pipeline.feeding.progress;
+        let progress = &self.context.feed.progress;
         progress.files.1.fetch_add(
             follow_ups.len() as u64,
             std::sync::atomic::Ordering::Relaxed,
         );
+        let ids = FileIds::from(of_parent.last + 1, follow_ups.len());
         let expected_rows = follow_ups.iter().map(|follow_up| follow_up.rows).sum();
         let jobs = follow_ups
             .into_iter()
-            .zip(first_file..)
+            .zip(ids.first..)
             .map(|(follow_up, file_id)| {
-                let position = follow_up.file_id - parents_first_file;
+                let position = follow_up.file_id - of_parent.first;
                 let named_by = NamedBy {
                     file: usize::try_from(position).unwrap_or(usize::MAX),
                     line: follow_up.line,
@@ -294,7 +292,7 @@ impl Insert<'_> {
                 Ok(Job {
                     file_id,
                     source: self.named_file(&follow_up, named_by, of)?,
-                    headed: None,
+                    opened: None,
                     expected_rows: follow_up.rows,
                     inherited: follow_up.inherited,
                     named_by: Some(named_by),
@@ -305,7 +303,7 @@ impl Insert<'_> {
             child: None,
             inherited: inherited.collect(),
             expected_rows,
-            first_file,
+            ids,
             input: Input::Files(jobs.collect::<Result<_>>()?),
         })
     }
@@ -313,18 +311,15 @@ impl Insert<'_> {
     fn load(&self, mut part: Part<'_>) -> Result<Inserted> {
         let (scan, fed) = self.read(&mut part)?;
         let contract = part.contract;
-        let first_file = part.first_file;
-        let mut repeated = self
-            .transaction
-            .reject_repeated_keys(contract, first_file)?;
+        let mut repeated = self.transaction.reject_repeated_keys(contract, part.ids)?;
         self.restore_records(contract, &fed, &mut repeated.kept)?;
         let mut follow_ups = scan.take_follow_ups();
         if !follow_ups.is_empty() && !repeated.by_file.is_empty() {
-            let standing = self.transaction.rows_standing(contract, first_file)?;
+            let standing = self.transaction.rows_standing(contract, part.ids)?;
             follow_ups.retain(|follow_up| standing.contains(&(follow_up.file_id, follow_up.line)));
         }
         follow_ups.sort_by_key(|follow_up| (follow_up.file_id, follow_up.line));
-        let own = &self.pipeline.feeding.archive;
+        let own = &self.context.feed.archive;
         Ok(Inserted {
             follow_ups,
             ..Inserted::new(&part, own, fed, self.log.take(), repeated)
@@ -344,7 +339,7 @@ impl Insert<'_> {
             threads: self.threads,
             expected_rows: part.expected_rows,
         }));
-        let feeding = self.pipeline.feeding.clone();
+        let feed = self.context.feed.clone();
         let (batch_no, of_feed, into) = (
             self.batch.batch_no.clone(),
             Arc::clone(contract),
@@ -353,16 +348,12 @@ impl Insert<'_> {
         let input = std::mem::replace(&mut part.input, Input::Files(Vec::new()));
         let feed = async move {
             match input {
-                Input::Files(jobs) => feeding.feed(jobs, batch_no, of_feed, into, sender).await,
-                Input::List(list) => {
-                    feeding
-                        .feed_rows(list, batch_no, of_feed, into, sender)
-                        .await
-                }
+                Input::Files(jobs) => feed.feed(jobs, batch_no, of_feed, into, sender).await,
+                Input::List(list) => feed.feed_rows(list, batch_no, of_feed, into, sender).await,
             }
         };
-        let stop = self.pipeline.stop.clone();
-        let feed = self.pipeline.runtime.spawn(async move {
+        let stop = self.context.stop.clone();
+        let feed = self.context.runtime.spawn(async move {
             tokio::select! {
                 biased;
                 () = stop.requested() => Err(FeedEnd::Failed(stop.error())),
@@ -373,7 +364,7 @@ impl Insert<'_> {
             .transaction
             .insert(contract, &scan, self.batch.batch_no.as_str());
         let fed = self
-            .pipeline
+            .context
             .runtime
             .block_on(feed)
             .map_err(|error| Error::Internal(format!("a reading task: {error}")))?;
@@ -446,10 +437,10 @@ impl Insert<'_> {
         for file in fed {
             let of_file = by_file.remove(&file.scanned.file_id);
             if let Some((kept, of_file)) = file.kept.as_ref().zip(of_file) {
-                let feeding = &self.pipeline.feeding;
-                let read = feeding.reread(kept, contract, file.encoding, of_file);
-                let stop = &self.pipeline.stop;
-                self.pipeline.runtime.block_on(stop.unless(read))?;
+                let feed = &self.context.feed;
+                let read = feed.reread(kept, contract, file.encoding, of_file);
+                let stop = &self.context.stop;
+                self.context.runtime.block_on(stop.unless(read))?;
             }
         }
         Ok(())

@@ -6,17 +6,19 @@ use std::{
 };
 
 use super::{
-    Batch,
-    identify::{Identified, missing_pages},
+    failure::{Failure, missing_pages},
+    identify::Identified,
     insert::{Insert, Inserted},
 };
 use crate::{
     archive::content_hash,
-    error::{Error, ExitStatus, FailedState, Result, Scope},
+    batch::Batch,
+    error::{Error, Result},
     ledger::{Control, Difference, FileEntry},
     load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
     reader::Asides,
     rejection::Rejection,
+    wording::counted,
 };
 
 /// How a batch was judged.
@@ -27,75 +29,6 @@ pub(super) enum Verdict {
     Unchanged,
     /// Nothing of it is loaded.
     NotLoaded(Failure),
-}
-
-/// Why nothing of a batch is loaded.
-pub(super) struct Failure {
-    pub(super) state: FailedState,
-    pub(super) exit: ExitStatus,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
-}
-
-impl Failure {
-    pub(super) fn failed(message: String, hint: Option<&str>) -> Self {
-        Self {
-            state: FailedState::Failed,
-            exit: ExitStatus::Attention,
-            message,
-            hint: hint.map(str::to_owned),
-        }
-    }
-
-    pub(super) fn waiting(message: String, batch: &Batch) -> Self {
-        let (exit, hint) = match batch.is_overdue {
-            false => (
-                ExitStatus::Incomplete,
-                "`run` loads it once they are announced; to `ingest`, give all its pages in one call",
-            ),
-            true => (
-                ExitStatus::Attention,
-                "for a day no page has come: ask for the batch to be announced again",
-            ),
-        };
-        Self {
-            state: FailedState::Waiting,
-            exit,
-            message,
-            hint: Some(hint.into()),
-        }
-    }
-
-    /// Why, for whoever looks at the ledger, with what a person can do about what each run tries again.
-    pub(super) fn in_the_books(&self) -> String {
-        match &self.hint {
-            Some(hint) if self.needs_a_person_meanwhile() => format!("{}; {hint}", self.message),
-            _ => self.message.clone(),
-        }
-    }
-
-    /// Whether each run tries it again, and nothing will come of it unless somebody does something.
-    pub(super) fn needs_a_person_meanwhile(&self) -> bool {
-        match self.state {
-            FailedState::Held => true,
-            FailedState::Waiting => self.exit == ExitStatus::Attention,
-            FailedState::Failed | FailedState::Expired => false,
-        }
-    }
-
-    /// What an error means for the batch that it is about; one that ends the run comes back.
-    pub(super) fn of(error: Error) -> Result<Self> {
-        let policy = error.policy();
-        if policy.scope == Scope::Run {
-            return Err(error);
-        }
-        Ok(Self {
-            state: policy.state,
-            exit: policy.exit,
-            hint: policy.hint.map(str::to_owned),
-            message: error.chain(),
-        })
-    }
 }
 
 /// A batch whose rows are in the tables, for now, and what was found about them.
@@ -148,9 +81,9 @@ pub(super) struct Judging<'j> {
 impl Insert<'_> {
     /// Everything between BEGIN and the verdict: the batch's own rows, then the files that they name.
     pub(super) fn judged(&self, identified: &mut Identified) -> Result<(Judged, Verdict)> {
-        let headed = identified.headed.take();
+        let opened = identified.opened.take();
         let child = identified.child.as_deref();
-        let own = self.own(&identified.contract, child, identified.first_file, headed)?;
+        let own = self.own(&identified.contract, child, identified.first_file, opened)?;
         let mut judging = Judging {
             batch: self.batch,
             identified,
@@ -194,7 +127,7 @@ impl Judging<'_> {
                 return Ok(Verdict::NotLoaded(failure));
             }
         }
-        let (first_file, files) = (own.first_file, own.files.len() as i64);
+        let of_own = own.ids;
         let mut own = own;
         let follow_ups = std::mem::take(&mut own.follow_ups);
         if let Some(failure) = self.part(own)? {
@@ -202,9 +135,7 @@ impl Judging<'_> {
         }
         if let Some(child) = &self.identified.child {
             let parent = &self.identified.contract;
-            let lines =
-                self.insert
-                    .named(child, parent, follow_ups, first_file, first_file + files)?;
+            let lines = self.insert.named(child, parent, follow_ups, of_own)?;
             if let Some(failure) = self.wrong_line_totals(&lines) {
                 self.judged.parts.push(lines);
                 return Ok(Verdict::NotLoaded(failure));
@@ -224,7 +155,7 @@ impl Judging<'_> {
             Some(failure) => Some(failure),
             None => {
                 let transaction = self.insert.transaction;
-                let totals = transaction.totals(&contract, part.first_file)?;
+                let totals = transaction.totals(&contract, part.ids)?;
                 self.check_totals(&part, totals)?
             }
         };
@@ -391,20 +322,16 @@ impl Judging<'_> {
             return Ok(Verdict::NotLoaded(Failure::failed(
                 format!(
                     "nothing is in it, and nothing says that it should be empty: the {} of revision {} stay",
-                    crate::load::rows(loaded.rows_loaded),
+                    counted(loaded.rows_loaded, "row"),
                     loaded.revision
                 ),
                 Some("where the batch is empty now, have it announced with `total` 0"),
             )));
         }
         let mut difference = Difference::default();
-        for contract in identified.contracts() {
-            let first_file = identified.first_file;
-            let batch_no = self.batch.batch_no.as_str();
-            let more = self
-                .insert
-                .transaction
-                .difference(contract, batch_no, first_file)?;
+        for part in &self.judged.parts {
+            let (transaction, batch_no) = (self.insert.transaction, self.batch.batch_no.as_str());
+            let more = transaction.difference(&part.contract, batch_no, part.ids)?;
             difference.added += more.added;
             difference.removed += more.removed;
             difference.changed += more.changed;

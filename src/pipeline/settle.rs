@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    Batch, Ending, Outcome, Pipeline,
+    context::LoadContext,
+    failure::Failure,
     identify::Identified,
-    judge::{Failure, Judged, Verdict},
+    judge::{Judged, Verdict},
+    outcome::{Ending, Outcome},
 };
 use crate::{
     archive::{Delivery, DeliveryOutcome, Format},
+    batch::{Batch, BatchContent},
     contract::Contract,
     error::{ExitStatus, FailedState, Result},
     history::{Refusal, Standing},
@@ -136,7 +139,7 @@ impl<'r> Record<'r> {
     }
 }
 
-impl Pipeline<'_> {
+impl LoadContext<'_> {
     /// Carries out the verdict; `transaction` holds the batch's rows.
     pub(super) fn settle(
         &self,
@@ -167,10 +170,7 @@ impl Pipeline<'_> {
         mut judged: Judged,
     ) -> Result<Settled> {
         let Identified {
-            contract,
-            standing,
-            first_file,
-            ..
+            contract, standing, ..
         } = identified;
         let revision = match &batch.replay {
             None => standing.revision_of(&judged.known_by()),
@@ -180,7 +180,7 @@ impl Pipeline<'_> {
         let batch_no = batch.batch_no.as_str();
         let connection = transaction.connection();
         if standing.loaded().is_some() {
-            let removed = transaction.delete_revision(dataset, batch_no, *first_file)?;
+            let removed = transaction.delete_revision(dataset, batch_no)?;
             // With tables that no contract of the batch declares any more nothing was compared.
             let undeclared = removed
                 .into_iter()
@@ -265,7 +265,7 @@ impl Pipeline<'_> {
         }
         let revision = standing.loaded().map(|loaded| loaded.revision);
         if is_news && let Some(revision) = revision {
-            let archive = &self.feeding.archive;
+            let archive = &self.feed.archive;
             if standing.is_archived(revision) {
                 archive.advance(dataset, &batch.batch_no, revision, newest)?;
             }
@@ -323,7 +323,7 @@ impl Pipeline<'_> {
         failure: Failure,
     ) -> Result<Outcome> {
         let dataset = contract.map_or(ledger::UNKNOWN_DATASET, |of| of.name.as_str());
-        let archive = &self.feeding.archive;
+        let archive = &self.feed.archive;
         let entries = warehouse.entries_of(batch.batch_no.as_str())?;
         let standing = Standing::of(entries, archive, dataset, &batch.batch_no)?;
         let revision = match &batch.replay {
@@ -404,7 +404,7 @@ impl Pipeline<'_> {
     /// Whether a file that is not there may be put there late: its announcement is young.
     fn may_come_yet(&self, batch: &Batch) -> bool {
         let age = ledger::now().saturating_sub(batch.acceptance.at);
-        let patience = self.feeding.download.retry_gone_for.as_micros();
+        let patience = self.feed.download.retry_gone_for.as_micros();
         u128::try_from(age).is_ok_and(|age| age < patience)
     }
 
@@ -442,7 +442,7 @@ impl Pipeline<'_> {
             .is_some_and(|replay| !replay.foreign && replay.revision == revision);
         // What an earlier release has written down is known by something else now.
         let is_there = is_from_there && standing.archived_as(revision) == Some(&judged.known_by());
-        if !self.feeding.keeps || is_there {
+        if !self.feed.keeps || is_there {
             return Ok(());
         }
         let files = judged.parts.iter().flat_map(|part| &part.files);
@@ -452,10 +452,10 @@ impl Pipeline<'_> {
             return Ok(());
         };
         let columns = match &batch.content {
-            super::BatchContent::Rows(list) => list.columns.clone(),
-            super::BatchContent::Files(_) => Vec::new(),
+            BatchContent::Rows(list) => list.columns.clone(),
+            BatchContent::Files(_) => Vec::new(),
         };
-        self.feeding.archive.record(&Delivery {
+        self.feed.archive.record(&Delivery {
             format: Format,
             dataset: contract.name.to_string(),
             batch_no: batch.batch_no.clone(),
@@ -488,12 +488,12 @@ impl Pipeline<'_> {
         identified: &Identified,
         began: SystemTime,
     ) {
-        if !self.feeding.keeps {
+        if !self.feed.keeps {
             return;
         }
         let datasets = datasets(identified);
         let named = || ledger::kept_files(warehouse.connection(), &datasets, &batch.batch_no);
-        let archive = &self.feeding.archive;
+        let archive = &self.feed.archive;
         let removed = archive.remove_unnamed(&datasets, &batch.batch_no, began, named);
         if let Err(error) = removed {
             tracing::warn!(batch_no = %batch.batch_no, "what nothing names stays in the archive: {}", error.chain());
@@ -545,15 +545,4 @@ fn watermark_of(batch: &Batch) -> i64 {
 fn datasets(identified: &Identified) -> Vec<&str> {
     let contracts = identified.contracts();
     contracts.map(|contract| contract.name.as_str()).collect()
-}
-
-impl FailedState {
-    /// The ledger's word.
-    pub(crate) fn state(self) -> State {
-        match self {
-            Self::Failed | Self::Held => State::Failed,
-            Self::Waiting => State::Waiting,
-            Self::Expired => State::Expired,
-        }
-    }
 }

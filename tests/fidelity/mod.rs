@@ -9,11 +9,13 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use duckdb::types::Value;
 use redledger::{
+    batch::{Batch, BatchContent, FileSource},
     batch_no::BatchNo,
     config::Config,
     contract::Contracts,
+    feed::Progress,
     history::Acceptance,
-    pipeline::{Batch, BatchContent, FileSource, Outcome, Pipeline, Progress},
+    pipeline::{Outcome, Pipeline},
     stop::Stop,
     warehouse::Warehouse,
 };

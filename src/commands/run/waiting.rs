@@ -14,12 +14,13 @@ use super::super::{
     session::{LoadSession, Queue},
 };
 use crate::{
+    batch::{Batch, Way},
     contract::Contract,
     error::{Error, Result},
     hook::{self, Announcement, Assembled, Content, ListRow, Part},
     inbox::{FirstDelivery, Inbox, Kept},
     ledger,
-    pipeline::{Batch, Outcome, Way},
+    pipeline::Outcome,
 };
 
 /// An announcement that is not taken up, and why.

@@ -10,21 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    body::Body,
-    response::{IntoResponse as _, Response},
-};
+use axum::{body::Body, response::Response};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
     body::{Body as _, Incoming},
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONNECTION, HeaderValue},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{
+    answer::{answer, refusal},
     arriving::{Arrived, Arriving},
-    health::{self, Counters, HEALTH, METRICS, Tried},
+    health::{HEALTH, Health, METRICS},
 };
 use crate::{
     config::{Config, SignatureScheme},
@@ -42,9 +40,7 @@ const LARGE: usize = 1 << 20;
 
 /// What the requests share.
 pub(super) struct Receiver {
-    pub(super) inbox: Inbox,
-    pub(super) counters: Counters,
-    pub(super) tried: Tried,
+    pub(super) health: Arc<Health>,
     path: String,
     scheme: SignatureScheme,
     header: String,
@@ -92,9 +88,7 @@ impl Receiver {
         let max_body = usize::try_from(serve.max_body.0).unwrap_or(usize::MAX);
         let (large, waiting) = mpsc::channel::<Large>();
         let receiver = Arc::new(Self {
-            inbox: Inbox::new(&config.data_dir),
-            counters: Counters::default(),
-            tried: Tried::default(),
+            health: Arc::new(Health::new(Inbox::new(&config.data_dir))),
             path: serve.path.clone(),
             scheme: serve.signature,
             header: header.to_owned(),
@@ -138,8 +132,8 @@ impl Receiver {
         }
         match request.uri().path() {
             path if path == self.path => self.receive(request, peer).await,
-            METRICS => health::metrics(self),
-            _ => health::health(self).await,
+            METRICS => self.health.metrics(),
+            _ => self.health.answer().await,
         }
     }
 
@@ -149,7 +143,7 @@ impl Receiver {
         let arrived = match self.arriving.read(Body::new(body), declared).await {
             Ok(arrived) => arrived,
             Err((status, message)) => {
-                count(&self.counters.not_arrived);
+                count(&self.health.counters.not_arrived);
                 let mut answer = refusal(status, message);
                 // The rest of the body is not read.
                 let close = HeaderValue::from_static("close");
@@ -172,7 +166,7 @@ impl Receiver {
             judged.await.ok()
         };
         judged.unwrap_or_else(|| {
-            count(&self.counters.not_stored);
+            count(&self.health.counters.not_stored);
             tracing::error!("storing an announcement has failed");
             refusal(StatusCode::SERVICE_UNAVAILABLE, "not stored, try again")
         })
@@ -182,7 +176,7 @@ impl Receiver {
         let (body, _room) = request.arrived.whole();
         let body = body.as_slice();
         let Ok(wrapping) = hook::wrapping("announcement", body) else {
-            count(&self.counters.malformed);
+            count(&self.health.counters.malformed);
             return refusal(StatusCode::BAD_REQUEST, "the body is not JSON");
         };
         let text = |name: &str| request.headers.get(name)?.to_str().ok();
@@ -195,7 +189,7 @@ impl Receiver {
             now: ledger::now() / 1_000_000,
         };
         if !is_genuine(self.scheme, &self.secrets, &signed) {
-            count(&self.counters.unsigned);
+            count(&self.health.counters.unsigned);
             self.refused.log(request.peer);
             return refusal(
                 StatusCode::UNAUTHORIZED,
@@ -204,7 +198,7 @@ impl Receiver {
         }
         if let Err(error) = hook::index("announcement", body) {
             // Signed and JSON: the provider means something by it. The run puts it aside with a note.
-            count(&self.counters.not_understood);
+            count(&self.health.counters.not_understood);
             tracing::warn!(reason = %error, "an announcement is not understood; stored all the same");
         }
         let envelope = Envelope {
@@ -219,21 +213,21 @@ impl Receiver {
 
     fn store(&self, body: &[u8], envelope: Envelope<'_>) -> Response {
         let started = Instant::now();
-        let stored = self.inbox.store(body, envelope, ledger::now());
-        self.counters.store_micros.fetch_add(
+        let stored = self.health.inbox.store(body, envelope, ledger::now());
+        self.health.counters.store_micros.fetch_add(
             u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
         );
         match stored {
             Ok(stored) => {
                 count(match stored {
-                    Stored::New => &self.counters.stored,
-                    Stored::Duplicate => &self.counters.duplicates,
+                    Stored::New => &self.health.counters.stored,
+                    Stored::Duplicate => &self.health.counters.duplicates,
                 });
                 answer(StatusCode::OK, &json!({"received": true}))
             }
             Err(error) => {
-                count(&self.counters.not_stored);
+                count(&self.health.counters.not_stored);
                 tracing::error!(%error, "an announcement could not be stored; its sender is told to try again");
                 refusal(StatusCode::SERVICE_UNAVAILABLE, "not stored, try again")
             }
@@ -243,15 +237,4 @@ impl Receiver {
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Says why something was not done.
-pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
-    answer(status, &json!({"error": message}))
-}
-
-pub(super) fn answer(status: StatusCode, document: &Value) -> Response {
-    // As people write it: with a blank behind the colon.
-    let text = document.to_string().replacen("\":", "\": ", 1);
-    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }

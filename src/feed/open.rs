@@ -3,12 +3,12 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    batch::FileSource,
-    feed::Feeding,
+    Feed,
     tally::{Tally, Tap},
 };
 use crate::{
     archive::{Archive, DeliveredFile},
+    batch::FileSource,
     contract::Contract,
     error::{Error, Result},
     reader::{Header, ReaderOptions, RecordReader},
@@ -16,39 +16,39 @@ use crate::{
 };
 
 /// A file whose header has been read.
-pub(super) struct HeadedFile {
-    pub(super) origin: String,
-    pub(super) etag: Option<String>,
-    pub(super) content_type: Option<String>,
-    pub(super) last_modified: Option<String>,
-    pub(super) wholeness: Wholeness,
+pub(crate) struct OpenFile {
+    pub(crate) origin: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) last_modified: Option<String>,
+    pub(crate) wholeness: Wholeness,
     /// Headers whose checksums could not be read.
-    pub(super) unread_checksums: Vec<&'static str>,
-    pub(super) tally: Tally,
-    pub(super) reader: RecordReader<Tap>,
+    pub(crate) unread_checksums: Vec<&'static str>,
+    pub(crate) tally: Tally,
+    pub(crate) reader: RecordReader<Tap>,
 }
 
 /// How a file is read as far as its header.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Reads<'a> {
+pub(crate) enum Reads<'a> {
     /// As its contract says.
     As(&'a Contract),
     /// Nobody knows its contract; the header is behind so many lines.
     Behind(u64),
 }
 
-impl HeadedFile {
-    pub(super) fn header(&self) -> &Header {
+impl OpenFile {
+    pub(crate) fn header(&self) -> &Header {
         self.reader.header()
     }
 
     /// What is wrong with the header if no contract says otherwise.
-    pub(super) fn header_fault(&self) -> Option<Error> {
+    pub(crate) fn header_fault(&self) -> Option<Error> {
         self.reader.header_fault()
     }
 
     /// What is wrong with what the header says, and why that may be; `fits` is asked of the lines behind it.
-    pub(super) async fn explained(
+    pub(crate) async fn explained(
         &mut self,
         error: Error,
         fits: impl Fn(&[String]) -> bool,
@@ -56,19 +56,19 @@ impl HeadedFile {
         self.reader.explained(error, fits).await
     }
 
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 }
 
-impl Feeding {
+impl Feed {
     /// Opens a file and reads its header.
-    pub(super) async fn head(
+    pub(crate) async fn open(
         &self,
         source: &FileSource,
         reads: Reads<'_>,
         expected_rows: Option<u64>,
-    ) -> Result<HeadedFile> {
+    ) -> Result<OpenFile> {
         let opened = match source {
             FileSource::Url(url) => self.fetcher.open(url).await?,
             FileSource::Path(path) => open_file(path).await?,
@@ -130,7 +130,7 @@ impl Feeding {
             may_be_empty: expected_rows == Some(0),
         };
         let reader = RecordReader::open(tap, options).await?;
-        Ok(HeadedFile {
+        Ok(OpenFile {
             origin,
             etag,
             content_type,

@@ -73,6 +73,17 @@ pub enum BatchContent {
     Rows(InlineRows),
 }
 
+impl BatchContent {
+    /// How many files it is; a list counts as one.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        match self {
+            Self::Files(files) => files.len(),
+            Self::Rows(_) => 1,
+        }
+    }
+}
+
 /// The rows of an inline list.
 #[derive(Debug, Clone)]
 pub struct InlineRows {
@@ -99,7 +110,7 @@ pub enum Way {
 impl Batch {
     /// The cause of an error: where the batch comes from an archive, a file of it may be damaged, which looks like the
     /// provider's fault.
-    pub(super) fn cause_of(&self, error: Error) -> Error {
+    pub(crate) fn cause_of(&self, error: Error) -> Error {
         let damage = self.replay.as_ref().and_then(|_| self.damage());
         damage.unwrap_or(error)
     }

@@ -1,4 +1,4 @@
-//! The async half of a load: files are opened, read to their end and sent on as chunks.
+//! Files are read to their end and sent on as chunks.
 
 use std::{
     collections::HashMap,
@@ -10,15 +10,14 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::{
-    batch::{ArchivedFile, FileSource, InlineRows},
-    headed_file::{HeadedFile, Reads},
-    progress::Progress,
+    Feed,
+    open::{OpenFile, Reads},
     tally::Tally,
 };
 use crate::{
-    archive::{Archive, KeptFile, NamedBy, differs},
+    archive::{KeptFile, NamedBy, differs},
+    batch::{ArchivedFile, FileSource, InlineRows},
     batch_no::BatchNo,
-    config::DownloadConfig,
     contract::{Contract, Layout},
     error::{Error, Result},
     hook::{ListRow, list_identity},
@@ -26,73 +25,61 @@ use crate::{
     reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
     rejection::{Rejection, RejectionCode, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{Fetcher, Proof, open_file},
+    source::{Proof, open_file},
     source_url::redacted,
 };
 
-/// What all files of a batch are read with.
-#[derive(Clone)]
-pub(super) struct Feeding {
-    /// The archive of this data directory.
-    pub(super) archive: Archive,
-    /// Whether delivered bytes are kept there.
-    pub(super) keeps: bool,
-    pub(super) fetcher: Fetcher,
-    pub(super) download: Arc<DownloadConfig>,
-    pub(super) progress: Arc<Progress>,
-}
-
 /// A file to be read.
-pub(super) struct Job {
-    pub(super) file_id: i64,
-    pub(super) source: FileSource,
+pub(crate) struct Job {
+    pub(crate) file_id: i64,
+    pub(crate) source: FileSource,
     /// Opened before, to find out its dataset.
-    pub(super) headed: Option<Box<HeadedFile>>,
+    pub(crate) opened: Option<Box<OpenFile>>,
     /// Rows it should have, when something says so.
-    pub(super) expected_rows: Option<u64>,
-    pub(super) inherited: Vec<Vec<u8>>,
+    pub(crate) expected_rows: Option<u64>,
+    pub(crate) inherited: Vec<Vec<u8>>,
     /// The row that names it.
-    pub(super) named_by: Option<NamedBy>,
+    pub(crate) named_by: Option<NamedBy>,
 }
 
 /// Rows that came inside the announcement.
-pub(super) struct InlineList {
-    pub(super) list: InlineRows,
-    pub(super) scanned: Arc<ScanFile>,
-    pub(super) origin: String,
+pub(crate) struct InlineList {
+    pub(crate) list: InlineRows,
+    pub(crate) scanned: Arc<ScanFile>,
+    pub(crate) origin: String,
 }
 
 /// A file that was read to its end.
 #[derive(Debug)]
-pub(super) struct FedFile {
-    pub(super) scanned: Arc<ScanFile>,
-    pub(super) url: String,
-    pub(super) bytes: u64,
-    pub(super) hash: String,
-    pub(super) etag: Option<String>,
-    pub(super) content_type: Option<String>,
-    pub(super) last_modified: Option<String>,
-    pub(super) named_by: Option<NamedBy>,
+pub(crate) struct FedFile {
+    pub(crate) scanned: Arc<ScanFile>,
+    pub(crate) url: String,
+    pub(crate) bytes: u64,
+    pub(crate) hash: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) last_modified: Option<String>,
+    pub(crate) named_by: Option<NamedBy>,
     /// What an inline list is known by.
-    pub(super) identity: Option<String>,
-    pub(super) query_hash: Option<String>,
-    pub(super) kept: Option<KeptFile>,
-    pub(super) encoding: &'static str,
-    pub(super) header: String,
-    pub(super) read: u64,
+    pub(crate) identity: Option<String>,
+    pub(crate) query_hash: Option<String>,
+    pub(crate) kept: Option<KeptFile>,
+    pub(crate) encoding: &'static str,
+    pub(crate) header: String,
+    pub(crate) read: u64,
     /// The line on which its last record begins.
-    pub(super) last_line: u64,
-    pub(super) asides: Asides,
+    pub(crate) last_line: u64,
+    pub(crate) asides: Asides,
     /// Headers of its response whose checksums could not be read.
-    pub(super) unread_checksums: Vec<&'static str>,
-    pub(super) ends_with_line_break: bool,
-    pub(super) expected_rows: Option<u64>,
-    pub(super) fetched_at: i64,
+    pub(crate) unread_checksums: Vec<&'static str>,
+    pub(crate) ends_with_line_break: bool,
+    pub(crate) expected_rows: Option<u64>,
+    pub(crate) fetched_at: i64,
 }
 
-impl Feeding {
+impl Feed {
     /// Feeds all jobs, `concurrency` at once; the first failure ends all.
-    pub(super) async fn feed(
+    pub(crate) async fn feed(
         self,
         jobs: Vec<Job>,
         batch_no: BatchNo,
@@ -130,14 +117,14 @@ impl Feeding {
         scan: &Scan,
         sender: &mpsc::Sender<ScanMessage>,
     ) -> Result<FedFile, FeedEnd> {
-        let headed = match job.headed {
-            Some(headed) => *headed,
+        let opened = match job.opened {
+            Some(opened) => *opened,
             None => {
-                self.head(&job.source, Reads::As(contract), job.expected_rows)
+                self.open(&job.source, Reads::As(contract), job.expected_rows)
                     .await?
             }
         };
-        let HeadedFile {
+        let OpenFile {
             origin,
             etag,
             content_type,
@@ -146,7 +133,7 @@ impl Feeding {
             unread_checksums,
             tally,
             mut reader,
-        } = headed;
+        } = opened;
         let layout = if reader.is_empty() {
             Arc::new(contract.layout_of_nothing())
         } else {
@@ -232,7 +219,7 @@ impl Feeding {
     }
 
     /// Reads an archived file again for the delivered text of a few of its rows.
-    pub(super) async fn reread(
+    pub(crate) async fn reread(
         &self,
         kept: &KeptFile,
         contract: &Contract,
@@ -287,7 +274,7 @@ impl Feeding {
     }
 
     /// Feeds the rows of an inline list, as a file that was never one.
-    pub(super) async fn feed_rows(
+    pub(crate) async fn feed_rows(
         self,
         list: InlineList,
         batch_no: BatchNo,
@@ -392,7 +379,7 @@ async fn send(
 
 /// Why a feed has ended early.
 #[derive(Debug)]
-pub(super) enum FeedEnd {
+pub(crate) enum FeedEnd {
     /// The insert has ended, and says why.
     NobodyListens,
     /// It has failed itself.
@@ -446,9 +433,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        archive::Archive,
+        config::DownloadConfig,
         contract::Contracts,
         reader::CHUNK_RECORDS,
         scan::{RejectionLog, ScanParts},
+        source::Fetcher,
     };
 
     /// Many files wait for a place in the channel when one fails: the scan still hears of it.
@@ -472,7 +462,7 @@ mod tests {
             .map(|(number, file_id)| Job {
                 file_id,
                 source: FileSource::Path(path(number)),
-                headed: None,
+                opened: None,
                 expected_rows: None,
                 inherited: Vec::new(),
                 named_by: None,
@@ -491,7 +481,7 @@ mod tests {
             threads: 1,
             expected_rows: None,
         }));
-        let feeding = Feeding {
+        let feed = Feed {
             archive: Archive::new(folder.path()),
             keeps: false,
             fetcher: Fetcher::new(&download).expect("a fetcher"),
@@ -500,7 +490,7 @@ mod tests {
         };
         let batch_no = BatchNo::new("B1").expect("a number");
         let (sender, mut receiver) = mpsc::channel(2);
-        let feed = tokio::spawn(feeding.feed(jobs, batch_no, Arc::clone(contract), scan, sender));
+        let feed = tokio::spawn(feed.feed(jobs, batch_no, Arc::clone(contract), scan, sender));
         let told = async {
             while let Some(Ok(_)) = receiver.recv().await {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -21,7 +21,7 @@ use crate::{
 
 /// Counts, hashes and keeps what passes.
 #[derive(Debug, Clone)]
-pub(super) struct Tally(Arc<Mutex<Counted>>);
+pub(crate) struct Tally(Arc<Mutex<Counted>>);
 
 #[derive(Debug)]
 struct Counted {
@@ -31,7 +31,7 @@ struct Counted {
 }
 
 impl Tally {
-    pub(super) fn new(archive: Option<&Archive>) -> Self {
+    pub(crate) fn new(archive: Option<&Archive>) -> Self {
         let kept = archive.map(Archive::writer);
         Self(Arc::new(Mutex::new(Counted {
             hasher: Sha256::new(),
@@ -40,7 +40,7 @@ impl Tally {
         })))
     }
 
-    pub(super) fn add(&self, bytes: &Bytes) -> Result<()> {
+    pub(crate) fn add(&self, bytes: &Bytes) -> Result<()> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.hasher.update(bytes);
         counted.bytes += bytes.len() as u64;
@@ -51,7 +51,7 @@ impl Tally {
     }
 
     /// The size, the hash, and where the bytes are kept. May wait for the disk.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &self,
         dataset: &str,
         batch_no: &BatchNo,
@@ -78,10 +78,10 @@ fn unkept(error: &Error) -> FetchError {
 }
 
 /// Sits between the source and the reader.
-pub(super) struct Tap {
-    pub(super) body: BodyStream,
-    pub(super) tally: Tally,
-    pub(super) progress: Arc<Progress>,
+pub(crate) struct Tap {
+    pub(crate) body: BodyStream,
+    pub(crate) tally: Tally,
+    pub(crate) progress: Arc<Progress>,
 }
 
 impl Stream for Tap {
