@@ -16,8 +16,7 @@ mod rows;
 mod tables;
 
 pub use self::{
-    content::Kept,
-    findings::{Audited, Finding, Pick, Place, Scope},
+    findings::{Audited, Finding, Kept, Pick, Place, Scope},
     presence::check_nothing_loaded,
     questions::Watch,
 };

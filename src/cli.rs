@@ -26,7 +26,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Settings file [default: ./redledger.toml when there is one]
+    /// ConfigCommand file [default: ./redledger.toml when there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where everything lives [default: ./data]
@@ -66,7 +66,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Serve the shipped examples on loopback, ingest them, show what was loaded
     #[command(after_help = help::DEMO)]
-    Demo(Doing),
+    Demo(LoadOptions),
     /// Load announced batches, or a CSV as one
     #[command(after_help = help::INGEST)]
     Ingest(Ingest),
@@ -87,7 +87,7 @@ pub enum Command {
     Backfill(Backfill),
     /// Look after delivered files
     #[command(subcommand)]
-    Archive(Keeping),
+    Archive(ArchiveCommand),
     /// Show what is loaded, waiting or failed
     #[command(after_help = help::STATUS)]
     Status(Status),
@@ -102,7 +102,7 @@ pub enum Command {
     Datasets(Datasets),
     /// Look at the settings
     #[command(subcommand)]
-    Config(Settings),
+    Config(ConfigCommand),
     /// Print a shell's completion script
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -120,7 +120,7 @@ pub enum Command {
 
 /// Options of commands that load.
 #[derive(Debug, Clone, Args)]
-pub struct Doing {
+pub struct LoadOptions {
     /// How long to wait for another run to end
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_wait: Duration,
@@ -148,7 +148,7 @@ pub enum Format {
 
 /// Options of commands that read.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Reading {
+pub struct ReadOptions {
     /// How the result is written to stdout: table (or text), json or csv
     #[arg(
         long,
@@ -173,7 +173,7 @@ pub struct Ingest {
     pub batch_no: Option<String>,
     /// Options of commands that load.
     #[command(flatten)]
-    pub doing: Doing,
+    pub load: LoadOptions,
 }
 
 /// `redledger run`.
@@ -193,7 +193,7 @@ pub struct Run {
     pub strict: bool,
     /// Options of commands that load.
     #[command(flatten)]
-    pub doing: Doing,
+    pub load: LoadOptions,
 }
 
 /// `redledger dismiss`.
@@ -210,7 +210,7 @@ pub struct Dismiss {
     pub dataset: Option<String>,
     /// Options of commands that load.
     #[command(flatten)]
-    pub doing: Doing,
+    pub load: LoadOptions,
 }
 
 /// `redledger rollback`.
@@ -224,7 +224,7 @@ pub struct Rollback {
     pub look_at: Option<PathBuf>,
     /// Options of commands that load.
     #[command(flatten)]
-    pub doing: Doing,
+    pub load: LoadOptions,
 }
 
 /// `redledger backfill`.
@@ -256,7 +256,7 @@ pub struct Backfill {
     pub dry_run: bool,
     /// Options of commands that load.
     #[command(flatten)]
-    pub doing: Doing,
+    pub load: LoadOptions,
 }
 
 /// A date (its first moment, UTC) or a point in time.
@@ -276,9 +276,9 @@ fn point_in_time(text: &str) -> Result<jiff::Timestamp, String> {
 
 /// `redledger archive …`.
 #[derive(Debug, Subcommand)]
-pub enum Keeping {
+pub enum ArchiveCommand {
     /// Read every kept file and compare it with its hash
-    Verify(Reading),
+    Verify(ReadOptions),
     /// Remove what `[archive]` lets go
     Prune {
         /// Say what would be removed, and remove nothing
@@ -309,7 +309,7 @@ pub struct Status {
     pub strict: bool,
     /// Options of commands that read.
     #[command(flatten)]
-    pub reading: Reading,
+    pub read: ReadOptions,
 }
 
 /// `redledger rejections`.
@@ -329,7 +329,7 @@ pub struct Rejections {
     pub limit: u64,
     /// Options of commands that read.
     #[command(flatten)]
-    pub reading: Reading,
+    pub read: ReadOptions,
 }
 
 /// `redledger verify`.
@@ -346,21 +346,21 @@ pub struct Verify {
     pub no_archive: bool,
     /// Options of commands that read.
     #[command(flatten)]
-    pub reading: Reading,
+    pub read: ReadOptions,
 }
 
 /// `redledger datasets …`.
 #[derive(Debug, Subcommand)]
 pub enum Datasets {
     /// List the datasets
-    List(Reading),
+    List(ReadOptions),
     /// Show a dataset's contract
     Show {
         /// Which.
         name: String,
         /// Options of commands that read.
         #[command(flatten)]
-        reading: Reading,
+        read: ReadOptions,
     },
     /// Check contract files, or those in force
     Check {
@@ -381,7 +381,7 @@ pub enum Datasets {
 
 /// `redledger config …`.
 #[derive(Debug, Subcommand)]
-pub enum Settings {
+pub enum ConfigCommand {
     /// Check the settings and the contracts
     #[command(after_help = help::CHECK)]
     Check,

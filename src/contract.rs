@@ -32,6 +32,18 @@ pub enum TimeUnit {
     Microseconds,
 }
 
+impl TimeUnit {
+    /// As contracts have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
+        }
+    }
+}
+
 /// What a cell of a field holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldType {

@@ -25,6 +25,7 @@ pub use self::{
     upgrade::{Condition, check, condition, prepare},
 };
 use crate::{
+    clock,
     error::{Error, Result},
     rejection::Rejection,
 };
@@ -227,12 +228,6 @@ pub struct RunEntry {
     pub exit_code: u8,
 }
 
-/// The current time in epoch microseconds.
-#[must_use]
-pub fn now() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
-
 /// `text` as an SQL literal.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -363,7 +358,7 @@ pub fn record(
             count(entry.bytes),
             entry.content_hash,
             timestamp(entry.announced_at),
-            timestamp(Some(now())),
+            timestamp(Some(clock::now())),
             entry.run_id,
             entry.message,
             timestamp(entry.accepted_at),
@@ -445,7 +440,7 @@ pub fn record_run(connection: &Connection, run: &RunEntry) -> Result<()> {
                 run.command,
                 env!("CARGO_PKG_VERSION"),
                 timestamp(Some(run.started_at)),
-                timestamp(Some(now())),
+                timestamp(Some(clock::now())),
                 run.outcome,
                 i32::from(run.exit_code)
             ],

@@ -41,7 +41,6 @@ use crate::{
     error::{Error, FetchKind, Result},
     feed::{Feed, Progress},
     source::Fetcher,
-    source_url::SourceUrl,
     stop::Stop,
     warehouse::Warehouse,
 };
@@ -203,15 +202,5 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn fetcher(&self) -> &Fetcher {
         &self.0.feed.fetcher
-    }
-
-    /// Opens an announcement by URL.
-    ///
-    /// # Errors
-    /// [`Error::Fetch`] when it can't be had; [`Error::Stopped`].
-    pub fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
-        const LARGEST: u64 = 64 << 20;
-        let read = self.0.feed.fetcher.read_all(url, LARGEST);
-        self.0.wait_for(read)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    findings::{Finding, Place},
+    findings::{Finding, Kept, Place},
     questions::{Audit, Watch},
 };
 use crate::{
@@ -21,17 +21,6 @@ use crate::{
 
 /// Files of the ledger that are looked at together.
 const FILES: u64 = 20_000;
-
-/// What the archive has of the files that the ledger names.
-#[derive(Debug, Default)]
-pub struct Kept {
-    /// Files that retention has removed.
-    pub removed: u64,
-    /// Files of loaded revisions that were never kept.
-    pub never: u64,
-    /// Revisions that were loaded once, and that the ledger does not know.
-    pub unknown: u64,
-}
 
 /// A file of the ledger, or an entry without any.
 struct Line {

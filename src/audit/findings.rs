@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::content::Kept;
 use crate::{archive::Verified, batch_no::BatchNo};
 
 /// What is looked at.
@@ -81,4 +80,15 @@ pub struct Audited {
     pub not_counted: u64,
     /// What was read in the archive, and what it has of the ledger's files; `None` when it was left out.
     pub archive: Option<(Verified, Kept)>,
+}
+
+/// What the archive has of the files that the ledger names.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Files that retention has removed.
+    pub removed: u64,
+    /// Files of loaded revisions that were never kept.
+    pub never: u64,
+    /// Revisions that were loaded once, and that the ledger does not know.
+    pub unknown: u64,
 }

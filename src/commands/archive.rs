@@ -1,23 +1,17 @@
 //! `redledger archive verify|prune`
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use super::{
-    Context, contents,
+    context::Context,
     output::{Table, counted, say},
     progress,
 };
 use crate::{
-    archive::{Archive, Loaded, Removed, Retention},
-    batch_no::BatchNo,
-    cli::{Format, Keeping, Reading},
-    config::Config,
+    archive::{Archive, Removed},
+    cli::{ArchiveCommand, Format, ReadOptions},
     error::{ExitStatus, Result},
-    ledger,
+    run,
     stop::Stop,
     warehouse::{self, Claim},
 };
@@ -25,68 +19,15 @@ use crate::{
 /// How long a run is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-pub(super) fn run(context: &Context, arguments: &Keeping) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, arguments: &ArchiveCommand) -> Result<ExitStatus> {
     match arguments {
-        Keeping::Verify(reading) => verify(context, *reading),
-        Keeping::Prune { dry_run } => prune(context, *dry_run),
+        ArchiveCommand::Verify(read) => verify(context, *read),
+        ArchiveCommand::Prune { dry_run } => prune(context, *dry_run),
     }
 }
 
-/// Removes what has become due by the settings, see [`Archive::tidy`]. The caller holds the lock, and has no warehouse
-/// open.
-///
-/// # Errors
-/// Those of [`Archive::tidy`], and what keeps a warehouse from being read: nothing is removed then.
-pub(super) fn clear(config: &Config) -> Result<Removed> {
-    let archive = Archive::new(&config.data_dir);
-    archive.tidy(limits(config), SystemTime::now(), |batches| {
-        let mut loaded = HashSet::new();
-        for path in warehouses(config) {
-            contents::survives(&path)?;
-            if let Some(connection) = warehouse::open_reading(&path)? {
-                loaded.extend(ledger::loaded_among(&connection, batches)?);
-            }
-        }
-        Ok(loaded)
-    })
-}
-
-fn limits(config: &Config) -> Retention {
-    Retention {
-        max_age: config.archive.max_age,
-        max_bytes: (config.archive.max_bytes.0 > 0).then_some(config.archive.max_bytes.0),
-        keep_current: config.archive.keep_current,
-    }
-}
-
-/// The published warehouse, and the one that a rollback would publish.
-fn warehouses(config: &Config) -> [PathBuf; 2] {
-    let live = config.warehouse_path();
-    let previous = warehouse::previous_of(&live);
-    [live, previous]
-}
-
-/// What they have loaded.
-fn loaded(config: &Config) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
-    for path in warehouses(config) {
-        let batches = contents::survived(&path)?.map(|contents| contents.batches);
-        loaded
-            .revisions
-            .extend(batches.into_iter().flatten().filter_map(|batch| {
-                // What is no number has no folder in the archive.
-                let batch_no = BatchNo::new(&batch.batch_no).ok()?;
-                Some((batch.dataset, batch_no, batch.revision))
-            }));
-        if let Some(connection) = warehouse::open_reading(&path)? {
-            loaded.files.extend(ledger::loaded_files(&connection)?);
-        }
-    }
-    Ok(loaded)
-}
-
-fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
-    let bar = progress::spinner(context);
+fn verify(context: &Context, read: ReadOptions) -> Result<ExitStatus> {
+    let bar = progress::spinner(context.show_progress);
     let archive = Archive::new(&context.config.data_dir);
     let verified = archive.verify(progress::each_file(&bar))?;
     bar.finish_and_clear();
@@ -97,9 +38,9 @@ fn verify(context: &Context, reading: Reading) -> Result<ExitStatus> {
             finding.message.as_str().into(),
         ]);
     }
-    let text = reading.format == Format::Table;
+    let text = read.format == Format::Table;
     if !text || !table.is_empty() {
-        table.print(reading.format)?;
+        table.print(read.format)?;
     }
     if text {
         let state = match verified.findings.len() {
@@ -141,9 +82,12 @@ fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
         files,
         bytes,
         excess,
-    } = Archive::new(&config.data_dir).prune(limits(config), SystemTime::now(), dry_run, || {
-        loaded(config)
-    })?;
+    } = Archive::new(&config.data_dir).prune(
+        run::retention(config),
+        SystemTime::now(),
+        dry_run,
+        || run::loaded_anywhere(config),
+    )?;
     for (dataset, batch_no, revision) in &revisions {
         say!("{batch_no} of {dataset}, revision {revision}");
     }

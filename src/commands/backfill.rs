@@ -1,31 +1,21 @@
 //! `redledger backfill BATCH…`: batches again, from the archive or from where they came.
-//!
-//! What is planned is small: numbers and revisions. Lists and files are opened when their turn comes.
 
-mod plan;
+use std::collections::HashSet;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-
-use self::plan::{Origin, Plan, Planned};
 use super::{
-    Context,
-    ingest::dataset_of,
-    output::{Table, counted, say},
-    selection::Selection,
-    session::{Limits, LoadSession, Queue},
+    context::Context,
+    load_report::finish,
+    output::{self, Table, counted, say},
 };
 use crate::{
-    archive::{Archive, Delivery},
-    batch::{ArchivedFile, Batch, BatchContent, FileSource, InlineRows, Replay, Way},
+    archive::Archive,
     batch_no::BatchNo,
     cli::{Backfill, Format},
-    contract::Contract,
     error::{Error, ExitStatus, Result},
-    history::{self, Acceptance},
-    hook, ledger, warehouse,
+    hook,
+    run::{self, Asked, Backlog, Limits, Origin, Plan, Planned},
+    selection::Selection,
+    warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus> {
@@ -53,30 +43,39 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     };
     let foreign = !archive.is_same(&own);
     let archive = if foreign { archive } else { own };
-    let Plan { batches, errors } = plan::make(context, arguments, &selections, &archive)?;
+    let asked = Asked {
+        selections,
+        dataset: arguments.dataset.clone(),
+        since: arguments.since,
+        until: arguments.until,
+        refetch: arguments.refetch,
+    };
+    let (config, contracts) = (&context.config, &context.contracts);
+    let Plan { batches, errors } = run::make_plan(config, contracts, &asked, &archive)?;
     if !foreign && warehouse::is_lost(&context.config)? {
         name_others(&archive, &batches)?;
     }
     if arguments.dry_run {
         for error in &errors {
-            super::report_error(error);
+            output::report_error(error);
         }
-        show(&batches, arguments.doing.format)?;
+        show(&batches, arguments.load.format)?;
         let exits = errors.iter().map(Error::exit_status);
         return Ok(exits.max().unwrap_or(ExitStatus::Success));
     }
-    let mut session = LoadSession::begin(context, "backfill", arguments.doing.clone())?;
+    let mut run = context.begin("backfill", &arguments.load)?;
     for error in errors {
-        session.note_error(error);
+        run.note_error(error);
     }
     let mut queue = Backlog {
-        context,
+        config,
+        contracts,
         archive,
         foreign,
         batches,
     };
-    session.load_some(&mut queue, Limits::default());
-    session.finish()
+    run.load_some(&mut queue, Limits::default());
+    finish(context, run, arguments.load.format)
 }
 
 /// Says what a warehouse that is made anew will lack.
@@ -114,164 +113,6 @@ fn name_others(archive: &Archive, planned: &[Planned]) -> Result<()> {
         names.join(", ")
     );
     Ok(())
-}
-
-/// Batches to be loaded again, in order.
-struct Backlog<'c> {
-    context: &'c Context,
-    archive: Archive,
-    foreign: bool,
-    batches: Vec<Planned>,
-}
-
-impl Queue for Backlog<'_> {
-    fn names(&self) -> Vec<String> {
-        let names = self
-            .batches
-            .iter()
-            .map(|planned| planned.batch_no.to_string());
-        names.collect()
-    }
-
-    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Batch> {
-        let planned = &mut self.batches[index];
-        match &mut planned.origin {
-            Origin::Archive { revision, .. } => {
-                let revision = *revision;
-                self.read_archive(index, revision)
-            }
-            Origin::Announcement(batch) => {
-                let batch = batch
-                    .take()
-                    .ok_or_else(|| Error::Internal("an announcement taken twice".into()))?;
-                Ok(Batch::announced(
-                    *batch,
-                    planned.dataset.clone(),
-                    Way::ByHand(ledger::now()),
-                ))
-            }
-            Origin::Provider => self.ask_provider(session, index),
-        }
-    }
-
-    fn instead(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Option<Batch>> {
-        let is_announced = matches!(self.batches[index].origin, Origin::Announcement(_));
-        if !is_announced || self.context.config.provider.url.is_empty() {
-            return Ok(None);
-        }
-        self.ask_provider(session, index).map(Some)
-    }
-}
-
-impl Backlog<'_> {
-    fn read_archive(&self, index: usize, revision: i32) -> Result<Batch> {
-        let planned = &self.batches[index];
-        let dataset = planned
-            .dataset
-            .clone()
-            .ok_or_else(|| Error::Internal("an archived batch without a dataset".into()))?;
-        let deliveries = self
-            .archive
-            .deliveries(dataset.name.as_str(), &planned.batch_no)?;
-        let (delivery, accepted_at) = history::in_order(deliveries)
-            .into_iter()
-            .find(|(delivery, _)| delivery.revision == revision)
-            .ok_or_else(|| Error::File {
-                origin: planned.batch_no.to_string(),
-                message: format!("revision {revision} is not in the archive any more"),
-                hint: None,
-            })?;
-        let withdrawn = self.archive.withdrawn()?;
-        let of = (dataset.name.as_str(), &planned.batch_no);
-        let is_withdrawn = withdrawn.find(of.0, of.1, revision).is_some();
-        replayed(
-            &self.archive,
-            delivery,
-            accepted_at,
-            is_withdrawn,
-            dataset,
-            self.foreign,
-        )
-    }
-
-    fn ask_provider(&self, session: &LoadSession<'_>, index: usize) -> Result<Batch> {
-        let planned = &self.batches[index];
-        let announcements = session.ask_provider(&planned.batch_no)?;
-        let latest = hook::assemble(announcements).pop();
-        let batch = latest
-            .ok_or_else(|| Error::Internal("a reply without a hook".into()))?
-            .batch?;
-        let dataset = match &planned.dataset {
-            Some(dataset) => Some(Arc::clone(dataset)),
-            None => dataset_of(self.context, None, batch.event_type.as_deref())?,
-        };
-        Ok(Batch::announced(batch, dataset, Way::ByHand(ledger::now())))
-    }
-}
-
-/// A delivery as it came the first time.
-fn replayed(
-    archive: &Archive,
-    delivery: Delivery,
-    accepted_at: i64,
-    is_withdrawn: bool,
-    dataset: Arc<Contract>,
-    foreign: bool,
-) -> Result<Batch> {
-    let inline = delivery
-        .own_files()
-        .find(|file| file.path.ends_with(".jsonl.zst"));
-    let content = match inline {
-        Some(file) => {
-            let rows = hook::stored_rows(&file.url, &archive.read(file)?)?;
-            BatchContent::Rows(InlineRows {
-                rows: Arc::new(rows),
-                columns: delivery.columns,
-                pages: Vec::new(),
-            })
-        }
-        None => {
-            let files = delivery.own_files().map(|file| {
-                FileSource::Archived(Arc::new(ArchivedFile {
-                    archive: archive.clone(),
-                    file: file.clone(),
-                }))
-            });
-            BatchContent::Files(files.collect())
-        }
-    };
-    let named: HashMap<_, _> = delivery
-        .files
-        .into_iter()
-        .filter_map(|file| {
-            let archive = archive.clone();
-            Some((file.named_by?, Arc::new(ArchivedFile { archive, file })))
-        })
-        .collect();
-    Ok(Batch {
-        batch_no: delivery.batch_no,
-        dataset: Some(dataset),
-        origin: delivery.origin,
-        announced_at: delivery.announced_at_ms,
-        acceptance: Acceptance::recorded(accepted_at),
-        by_hand: true,
-        total: delivery.total,
-        content,
-        missing: None,
-        pages_incomplete: false,
-        is_overdue: false,
-        dataset_is_unsigned: false,
-        notes: delivery.notes,
-        unknown_keys: delivery.unknown_keys,
-        replay: Some(Replay {
-            revision: delivery.revision,
-            recorded_at: delivery.recorded_at_us,
-            watermark: delivery.watermark_us,
-            is_withdrawn,
-            named: Arc::new(named),
-            foreign,
-        }),
-    })
 }
 
 fn show(batches: &[Planned], format: Format) -> Result<()> {

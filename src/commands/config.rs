@@ -5,18 +5,18 @@ mod check;
 use serde_json::Value;
 
 use super::{
-    Context,
+    context::Context,
     output::{self, Table, say},
 };
 use crate::{
-    cli::{Format, Settings, SettingsFormat},
+    cli::{ConfigCommand, Format, SettingsFormat},
     error::{Error, ExitStatus, Result},
 };
 
-pub(super) fn run(context: &Context, arguments: &Settings) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, arguments: &ConfigCommand) -> Result<ExitStatus> {
     match arguments {
-        Settings::Check => check::run(context)?,
-        Settings::Show { format } => show(context, *format)?,
+        ConfigCommand::Check => check::run(context)?,
+        ConfigCommand::Show { format } => show(context, *format)?,
     }
     Ok(ExitStatus::Success)
 }

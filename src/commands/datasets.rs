@@ -1,9 +1,5 @@
 //! `redledger datasets list|show|check|infer`
 
-mod column;
-mod infer;
-mod proposal;
-
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -13,14 +9,15 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Context,
-    output::{self, Table, remark, say, shortened},
+    context::Context,
+    output::{self, Table, remark, say, say_that_it_waits, shortened},
 };
 use crate::{
     cli::{Datasets, Format},
     config::Config,
-    contract::{Contract, ContractText, Contracts, FieldType, MaxRejected, TimeUnit},
+    contract::{Contract, ContractText, Contracts, FieldType, Identifier, MaxRejected},
     error::{Error, ExitStatus, Result},
+    infer,
 };
 
 /// Said of a contract that requires nothing.
@@ -29,10 +26,10 @@ const NOT_DETECTED: &str = "no field is required, so that its files can't be tol
 
 pub(super) fn run(context: &Context, arguments: &Datasets) -> Result<ExitStatus> {
     match arguments {
-        Datasets::List(reading) => list(context, reading.format)?,
-        Datasets::Show { name, reading } => show(context, name, reading.format)?,
+        Datasets::List(read) => list(context, read.format)?,
+        Datasets::Show { name, read } => show(context, name, read.format)?,
         Datasets::Check { files } => return check(&context.config, files),
-        Datasets::Infer { files, name } => infer::run(context, files, name.as_deref())?,
+        Datasets::Infer { files, name } => infer(context, files, name.as_deref())?,
     }
     Ok(ExitStatus::Success)
 }
@@ -164,7 +161,7 @@ fn type_in_words(kind: &FieldType) -> String {
         FieldType::Decimal {
             precision, scale, ..
         } => format!("{name}({precision},{scale})"),
-        FieldType::Timestamp { unit } => format!("{name} {}", unit_name(*unit)),
+        FieldType::Timestamp { unit } => format!("{name} {}", unit.name()),
         FieldType::Enum { values, .. } => {
             let codes: Vec<&str> = values.iter().map(|(code, _)| code.as_str()).collect();
             format!("{name} {}", shortened(&codes.join(", "), 40))
@@ -173,14 +170,6 @@ fn type_in_words(kind: &FieldType) -> String {
             max_length: Some(most),
         } => format!("{name}({most})"),
         _ => name.to_owned(),
-    }
-}
-
-fn unit_name(unit: TimeUnit) -> &'static str {
-    match unit {
-        TimeUnit::Seconds => "s",
-        TimeUnit::Milliseconds => "ms",
-        TimeUnit::Microseconds => "us",
     }
 }
 
@@ -199,7 +188,7 @@ fn as_json(contract: &Contract, source: &str) -> Value {
                 "comment": field.comment,
             });
             match &field.kind {
-                FieldType::Timestamp { unit } => of["unit"] = unit_name(*unit).into(),
+                FieldType::Timestamp { unit } => of["unit"] = unit.name().into(),
                 FieldType::Enum { values, .. } => {
                     of["values"] = values
                         .iter()
@@ -317,11 +306,41 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Result<ExitStatus> {
     }
     let worst = errors.iter().map(Error::exit_status).max();
     for error in &errors {
-        super::report_error(error);
+        output::report_error(error);
     }
     Ok(worst.unwrap_or(ExitStatus::Success))
 }
 
 fn is_at(text: &ContractText, file: &Path) -> bool {
     !text.shipped && Path::new(&text.place) == file
+}
+
+/// The name of a dataset whose sample has none: a pipe, standard input.
+const NAMELESS: &str = "sample";
+
+/// `redledger datasets infer FILE…`
+fn infer(context: &Context, files: &[PathBuf], name: Option<&str>) -> Result<()> {
+    let name = match name {
+        Some(name) => {
+            Identifier::new(name).map_err(|message| Error::usage(format!("--name: {message}")))?
+        }
+        None => match infer::name_of(&files[0])? {
+            Some(name) => name,
+            None => {
+                remark!("The dataset is called `{NAMELESS}`; --name gives it another name.");
+                Identifier::new(NAMELESS).map_err(Error::Internal)?
+            }
+        },
+    };
+    if files.iter().any(|file| file == Path::new("-")) {
+        say_that_it_waits("CSV");
+    }
+    let max_record = usize::try_from(context.config.download.max_record.0).unwrap_or(usize::MAX);
+    let proposal = infer::propose(&name, files, max_record, &context.contracts)?;
+    say!("{}", proposal.text.trim_end());
+    if proposal.broken > 0 {
+        let records = output::counted(proposal.broken, "broken record");
+        remark!("{records} left out, see the comments");
+    }
+    Ok(())
 }

@@ -5,12 +5,17 @@ use std::{net::SocketAddr, path::PathBuf};
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use include_dir::{Dir, include_dir};
 
-use super::{Context, ingest::dataset_of, output::say, session::LoadSession};
+use super::{
+    context::{Context, as_word, given},
+    load_report::finish,
+    output::say,
+};
 use crate::{
     batch::{Batch, Way},
-    cli::{Doing, Format},
+    cli::{Format, LoadOptions},
+    clock,
     error::{Error, ExitStatus, Result},
-    hook, ledger,
+    hook,
     source_url::SourceUrl,
 };
 
@@ -46,14 +51,15 @@ const QUERIES: [(&str, &str); 3] = [
 pub(super) fn run(
     mut context: Context,
     data_dir: Option<PathBuf>,
-    doing: &Doing,
+    doing: &LoadOptions,
 ) -> Result<ExitStatus> {
     context.config.data_dir = data_dir.unwrap_or_else(|| DATA_DIR.into());
-    context.given = super::given(None, Some(&context.config.data_dir));
+    context.given = given(None, Some(&context.config.data_dir));
     context.config.download.allow_http = true;
     context.config.download.allow_private = vec!["127.0.0.0/8".into()];
-    let mut session = LoadSession::begin(&context, "demo", doing.clone())?;
-    let address = session.block_on(serve())?;
+    let mut run = context.begin("demo", doing)?;
+    let intake = run.intake();
+    let address = intake.block_on(serve())?;
     if doing.format == Format::Table {
         say!(
             "The examples are served on http://{address}; ingesting their announcements from there.\n"
@@ -70,19 +76,21 @@ pub(super) fn run(
         let url = SourceUrl::parse(&format!("http://{address}/{name}")).map_err(Error::Internal)?;
         parsed.extend(hook::parse(
             &url.to_string(),
-            &session.fetch_announcement(&url)?,
+            &intake.fetch_announcement(&url)?,
         )?);
     }
     let batches = hook::assemble(parsed)
         .into_iter()
         .map(|assembled| {
             let batch = assembled.batch?;
-            let dataset = dataset_of(&context, None, batch.event_type.as_deref())?;
-            Ok(Batch::announced(batch, dataset, Way::ByHand(ledger::now())))
+            let event_type = batch.event_type.as_deref();
+            let events = &context.config.hook.events;
+            let dataset = context.contracts.of_event(events, event_type)?;
+            Ok(Batch::announced(batch, dataset, Way::ByHand(clock::now())))
         })
         .collect::<Result<Vec<_>>>()?;
-    session.load_all(&batches);
-    let exit = session.finish()?;
+    run.load_all(&batches);
+    let exit = finish(&context, run, doing.format)?;
     if doing.format == Format::Table {
         say_what_next(&context);
     }
@@ -98,7 +106,7 @@ fn say_what_next(context: &Context) {
     say!("\nWhere to go from here (the first with any DuckDB client):\n");
     say!(
         "duckdb -readonly{}",
-        super::as_word(&context.config.warehouse_path())
+        as_word(&context.config.warehouse_path())
     );
     say!("redledger status{given}");
     say!("redledger rejections BATCH_20260330163600{given}");

@@ -1,16 +1,17 @@
 //! `redledger dismiss`: closes what a person has decided not to load.
 
-use super::{Context, put_aside, session::LoadSession, status};
+use super::{context::Context, load_report::finish, status};
 use crate::{
     archive::DismissedBatch,
     batch_no::BatchNo,
     cli::Dismiss,
+    clock,
     error::{Error, ExitStatus, Result},
     history::{self, is_open},
     inbox::Inbox,
     ledger::{self, BatchRecord},
     pipeline::{Ending, Outcome},
-    warehouse,
+    run, warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Dismiss) -> Result<ExitStatus> {
@@ -18,11 +19,11 @@ pub(super) fn run(context: &Context, arguments: &Dismiss) -> Result<ExitStatus> 
     if why.is_empty() || why.chars().any(char::is_control) {
         return Err(Error::usage("--why wants a reason, on one line"));
     }
-    let mut session = LoadSession::begin(context, "dismiss", arguments.doing.clone())?;
-    match session.lock() {
+    let mut run = context.begin("dismiss", &arguments.load)?;
+    match run.claim() {
         Err(error @ Error::Stopped { .. }) => {
-            session.note_error(error);
-            return session.finish();
+            run.note_error(error);
+            return finish(context, run, arguments.load.format);
         }
         other => other?,
     }
@@ -39,21 +40,21 @@ pub(super) fn run(context: &Context, arguments: &Dismiss) -> Result<ExitStatus> 
             batch_no: BatchNo::new(&attempt.entry.batch_no)
                 .map_err(|error| Error::usage(error.to_string()))?,
             accepted_at_us: attempt.entry.accepted_at.unwrap_or(attempt.written_at),
-            dismissed_at_us: ledger::now(),
+            dismissed_at_us: clock::now(),
             why: why.to_owned(),
         };
         outcomes.push(outcome(attempt, &of));
         dismissed.push(of);
     }
-    session.dismiss(&dismissed, outcomes);
-    if session.is_published() {
+    run.dismiss(&dismissed, outcomes);
+    if run.is_published() {
         let closed = dismissed.iter().map(|of| of.batch_no.to_string());
         let inbox = Inbox::new(&context.config.data_dir);
-        if let Err(error) = put_aside::clear(&inbox, &closed.collect()) {
-            session.note_error(error);
+        if let Err(error) = run::clear_put_aside(&inbox, &closed.collect()) {
+            run.note_error(error);
         }
     }
-    session.finish()
+    finish(context, run, arguments.load.format)
 }
 
 /// What there is to dismiss of a number; an error where there is nothing.

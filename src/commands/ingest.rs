@@ -5,7 +5,7 @@ mod named;
 use std::{
     collections::HashSet,
     fs,
-    io::{IsTerminal as _, Read as _, Write as _},
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,15 +14,17 @@ use futures_util::StreamExt as _;
 use tempfile::TempPath;
 
 use self::named::{Named, Wanted, expand, has_ending};
-use super::{Context, output::remark, session::LoadSession};
+use super::{context::Context, load_report::finish, output::say_that_it_waits};
 use crate::{
     batch::{Batch, BatchContent, FileSource, Way},
     batch_no::BatchNo,
     cli::Ingest,
+    clock,
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::Acceptance,
-    hook, ledger,
+    hook,
+    run::Intake,
     source::open_file,
     source_url::redacted,
 };
@@ -39,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let dataset = arguments
         .dataset
         .as_deref()
-        .map(|name| announced_dataset(context, name))
+        .map(|name| context.contracts.announced(name))
         .transpose()?;
     let batch_no = match &arguments.batch_no {
         Some(text) => Some(
@@ -52,7 +54,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         Some(_) => Wanted::Csv,
         None => Wanted::Json,
     };
-    let mut session = LoadSession::begin(context, "ingest", arguments.doing.clone())?;
+    let mut run = context.begin("ingest", &arguments.load)?;
+    let intake = run.intake();
     let mut announcements = Vec::new();
     let mut files = Vec::new();
     let mut seen = HashSet::new();
@@ -61,8 +64,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     let mut spools = Vec::new();
     let mut all_read = true;
     for source in &arguments.sources {
-        if session.is_stopped() {
-            session.note_left(redacted(&source.to_string_lossy()).into_owned());
+        if run.is_stopped() {
+            run.note_left(redacted(&source.to_string_lossy()).into_owned());
             continue;
         }
         let (named, fault) = match expand(source, wanted) {
@@ -70,12 +73,12 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             Err(error) => (Vec::new(), Some(error)),
         };
         if let Some(error) = fault {
-            session.note_error(error);
+            run.note_error(error);
             all_read = false;
         }
         for named in named {
-            if session.is_stopped() {
-                session.note_left(named.to_string());
+            if run.is_stopped() {
+                run.note_left(named.to_string());
                 continue;
             }
             let name = named.to_string();
@@ -84,7 +87,7 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
                 notes.push(format!("{name} was named more than once and counts once"));
                 continue;
             }
-            let given = read(&session, named, wanted, &mut spools);
+            let given = read(&intake, named, wanted, &mut spools);
             let understood = given.and_then(|given| {
                 match given {
                     Given::File(file) => files.push(file),
@@ -97,9 +100,9 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
             // An announcement that can't be understood does not keep the others from being loaded.
             if let Err(error) = understood {
                 if matches!(error, Error::Stopped { .. }) {
-                    session.note_left(name);
+                    run.note_left(name);
                 }
-                session.note_error(error);
+                run.note_error(error);
                 all_read = false;
             }
         }
@@ -107,17 +110,21 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     if arguments.sources.is_empty()
         && let Some(batch_no) = &batch_no
     {
-        announcements = session.ask_provider(batch_no)?;
+        announcements = intake.ask_provider(batch_no)?;
     }
-    let now = ledger::now();
+    let now = clock::now();
     let mut batches: Vec<Batch> = Vec::new();
     for assembled in hook::assemble(announcements) {
         match assembled.batch.and_then(|batch| {
-            let dataset = dataset_of(context, dataset.as_ref(), batch.event_type.as_deref())?;
+            let events = &context.config.hook.events;
+            let dataset = match &dataset {
+                Some(given) => Some(Arc::clone(given)),
+                None => (context.contracts).of_event(events, batch.event_type.as_deref())?,
+            };
             Ok(Batch::announced(batch, dataset, Way::ByHand(now)))
         }) {
             Ok(batch) => batches.push(batch),
-            Err(error) => session.note_error(error),
+            Err(error) => run.note_error(error),
         }
     }
     // Files are parts of one batch: it is loaded whole or not at all.
@@ -125,50 +132,8 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
         batches.push(numbered(batch_no, dataset, files, notes, now));
     }
-    session.load_all(&batches);
-    session.finish()
-}
-
-/// The command line's dataset, else the one configured for the announcement's type.
-pub(super) fn dataset_of(
-    context: &Context,
-    given: Option<&Arc<Contract>>,
-    event_type: Option<&str>,
-) -> Result<Option<Arc<Contract>>> {
-    if let Some(given) = given {
-        return Ok(Some(Arc::clone(given)));
-    }
-    let configured = event_type.and_then(|event| context.config.hook.events.get(event));
-    configured
-        .map(|name| announced_dataset(context, name))
-        .transpose()
-}
-
-/// That every dataset of `[hook.events]` is one that is announced.
-pub(super) fn check_events(context: &Context) -> Result<()> {
-    for (event, dataset) in &context.config.hook.events {
-        announced_dataset(context, dataset).map_err(|error| Error::Settings {
-            place: format!("[hook.events] `{event}`"),
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
-        })?;
-    }
-    Ok(())
-}
-
-/// The contract of `name`, if batches of it are announced by themselves.
-pub(super) fn announced_dataset(context: &Context, name: &str) -> Result<Arc<Contract>> {
-    let contract = context.contracts.require(name)?;
-    match &contract.parent {
-        None => Ok(Arc::clone(contract)),
-        Some(parent) => Err(Error::Usage {
-            message: format!(
-                "`{name}` has no batches of its own: rows of `{}` name its files",
-                parent.dataset
-            ),
-            hint: Some(format!("ingest the batch of `{}`", parent.dataset)),
-        }),
-    }
+    run.load_all(&batches);
+    finish(context, run, arguments.load.format)
 }
 
 fn numbered(
@@ -201,15 +166,8 @@ fn numbered(
     }
 }
 
-/// Whoever types `-` at a terminal should not wonder what it waits for.
-pub(super) fn say_that_it_waits(for_what: &str) {
-    if std::io::stdin().is_terminal() {
-        remark!("Reading {for_what} from the terminal; Ctrl-D on a line of its own ends it.");
-    }
-}
-
 fn read(
-    session: &LoadSession<'_>,
+    intake: &Intake<'_>,
     source: Named,
     wanted: Wanted,
     spools: &mut Vec<TempPath>,
@@ -219,12 +177,12 @@ fn read(
         Named::Url(url) if is_csv => Ok(Given::File(FileSource::Url(url))),
         Named::Url(url) => Ok(Given::Announcement(
             url.to_string(),
-            session.fetch_announcement(&url)?,
+            intake.fetch_announcement(&url)?,
         )),
         Named::Stdin if is_csv => {
             say_that_it_waits("CSV");
             let origin = "standard input";
-            let spool = spooled(session, origin, || Ok(std::io::stdin()), spools)?;
+            let spool = spooled(intake, origin, || Ok(std::io::stdin()), spools)?;
             Ok(Given::File(FileSource::Spooled {
                 spool,
                 origin: origin.into(),
@@ -232,7 +190,7 @@ fn read(
         }
         Named::Stdin => {
             say_that_it_waits("an announcement (JSON)");
-            let bytes = session.wait_for(|| {
+            let bytes = intake.wait_for(|| {
                 let mut bytes = Vec::new();
                 std::io::stdin()
                     .lock()
@@ -242,12 +200,12 @@ fn read(
             })?;
             Ok(Given::Announcement("standard input".into(), bytes))
         }
-        Named::Path(path) => read_path(session, path, wanted, spools),
+        Named::Path(path) => read_path(intake, path, wanted, spools),
     }
 }
 
 fn read_path(
-    session: &LoadSession<'_>,
+    intake: &Intake<'_>,
     path: PathBuf,
     wanted: Wanted,
     spools: &mut Vec<TempPath>,
@@ -258,7 +216,7 @@ fn read_path(
     let copy = match is_pipe {
         true => {
             let pipe = path.clone();
-            let spool = spooled(session, &origin, move || fs::File::open(pipe), spools)?;
+            let spool = spooled(intake, &origin, move || fs::File::open(pipe), spools)?;
             Some(spool)
         }
         false => None,
@@ -282,7 +240,7 @@ fn read_path(
         true => None,
         false => {
             let is_named_json = has_ending(&path, "json");
-            session.block_on(announcement(readable, is_named_json))?
+            intake.block_on(announcement(readable, is_named_json))?
         }
     };
     match bytes {
@@ -316,7 +274,7 @@ async fn announcement(path: &Path, is_named_json: bool) -> Result<Option<Vec<u8>
 
 /// Copies what can be read but once to a file, which can be read again; a signal ends the wait for it.
 fn spooled<R: std::io::Read>(
-    session: &LoadSession<'_>,
+    intake: &Intake<'_>,
     origin: &str,
     open: impl FnOnce() -> std::io::Result<R> + Send + 'static,
     spools: &mut Vec<TempPath>,
@@ -325,7 +283,7 @@ fn spooled<R: std::io::Read>(
         tempfile::NamedTempFile::new().map_err(Error::io("make a temporary file", origin))?;
     let mut into = spool.reopen().map_err(Error::io("open", spool.path()))?;
     let from = origin.to_owned();
-    session.wait_for(move || {
+    intake.wait_for(move || {
         open()
             .and_then(|mut input| std::io::copy(&mut input, &mut into))
             .and_then(|_| into.flush())

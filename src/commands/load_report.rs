@@ -1,87 +1,46 @@
 //! The result of a command that loads, as a table or as one JSON object.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use super::{
-    cadence::Late,
-    output::{self, Table, say},
+    context::Context,
+    output::{self, Table, report_error, say},
 };
 use crate::{
     cli::Format,
-    error::{Error, ExitStatus, Result},
-    pipeline::{Ending, Outcome},
+    error::{ExitStatus, Result},
+    pipeline::Ending,
+    run::{Late, Report, Run},
 };
 
-/// What a command that loads has done.
-pub(super) struct Report<'a> {
-    pub(super) run_id: &'a str,
-    pub(super) warehouse: PathBuf,
-    pub(super) exit: ExitStatus,
-    pub(super) outcomes: &'a [Outcome],
-    pub(super) errors: Vec<&'a Error>,
-    /// Whether what `outcomes` say is published: a fault undoes a run.
-    pub(super) published: bool,
+/// Prints what a run has done; returns how the process should exit.
+pub(super) fn finish(context: &Context, mut run: Run<'_>, format: Format) -> Result<ExitStatus> {
+    run.look_for_late()?;
+    let report = run.report();
+    let exit = report.exit;
+    Printed {
+        report: &report,
+        given: &context.given,
+    }
+    .print(format)?;
+    if let Some(fault) = report.errors.last().filter(|_| !report.published)
+        && format == Format::Json
+    {
+        // Whoever reads the report may not look at stderr, and whoever is woken up may not have the report.
+        report_error(fault);
+    }
+    run.end();
+    Ok(exit)
+}
+
+struct Printed<'a> {
+    report: &'a Report<'a>,
     /// `--data-dir` and `--config`, for commands to go on with.
-    pub(super) given: &'a str,
-    /// Batches that a limit or a signal has kept from being loaded.
-    pub(super) left: &'a [String],
-    /// The signal's error.
-    pub(super) stopped: Option<&'a Error>,
-    /// Datasets that are late; empty where the command does not look for them.
-    pub(super) late: &'a [Late],
+    given: &'a str,
 }
 
-/// Rows that this run has rejected.
-fn known_rejected(outcome: &Outcome) -> u64 {
-    if outcome.outcome == Ending::Unchanged {
-        0
-    } else {
-        outcome.rows_rejected
-    }
-}
-
-impl Report<'_> {
-    /// Such as `2 loaded, 1 failed`.
-    pub(super) fn summary(&self) -> String {
-        self.summary_with(self.left.len())
-    }
-
-    /// The same while it is not settled which batches are `left`.
-    pub(super) fn summary_with(&self, left: usize) -> String {
-        let mut parts: Vec<_> = self.stopped.iter().map(ToString::to_string).collect();
-        if !self.published {
-            parts.push("nothing is published".into());
-        }
-        for ending in Ending::ALL {
-            let count = self
-                .outcomes
-                .iter()
-                .filter(|of| of.outcome == ending)
-                .count();
-            if count > 0 {
-                parts.push(format!("{count} {}", ending.as_str()));
-            }
-        }
-        if !self.errors.is_empty() {
-            parts.push(output::counted(self.errors.len() as u64, "error"));
-        }
-        if left > 0 {
-            parts.push(format!("{left} left to load"));
-        }
-        let rejected: u64 = self.outcomes.iter().map(known_rejected).sum();
-        if rejected > 0 {
-            parts.push(format!("{} rejected", output::counted(rejected, "row")));
-        }
-        if parts.is_empty() {
-            "nothing to do".into()
-        } else {
-            parts.join(", ")
-        }
-    }
-
-    pub(super) fn print(&self, format: Format) -> Result<()> {
+impl Printed<'_> {
+    fn print(&self, format: Format) -> Result<()> {
         match format {
             Format::Table => {
                 self.print_text();
@@ -90,17 +49,17 @@ impl Report<'_> {
             Format::Json => output::print_json(&self.json()),
             Format::Csv => {
                 self.table().print(format)?;
-                self.errors.iter().copied().for_each(super::report_error);
+                self.report.errors.iter().copied().for_each(report_error);
                 Ok(())
             }
         }
     }
 
     fn print_text(&self) {
-        if !self.outcomes.is_empty() {
+        if !self.report.outcomes.is_empty() {
             output::print_table(&self.table());
         }
-        for outcome in self.outcomes {
+        for outcome in self.report.outcomes {
             if let Some(message) = &outcome.message {
                 output::say_wrapped(&format!("{}: {message}", outcome.batch_no));
             }
@@ -117,19 +76,19 @@ impl Report<'_> {
                 ));
             }
         }
-        for error in &self.errors {
-            super::report_error(error);
+        for error in &self.report.errors {
+            report_error(error);
         }
-        for late in self.late {
+        for late in self.report.late {
             say!("{}", late.in_words());
         }
-        if self.stopped.is_some() && !self.left.is_empty() {
-            say!("not tried: {}", self.left.join(", "));
+        if self.report.stopped.is_some() && !self.report.left.is_empty() {
+            say!("not tried: {}", self.report.left.join(", "));
         }
         say!(
             "{}. Warehouse: {}",
-            self.summary(),
-            self.warehouse.display()
+            self.report.summary(),
+            self.report.warehouse.display()
         );
     }
 
@@ -139,7 +98,7 @@ impl Report<'_> {
         ])
         .shortening(&[("dataset", 20)])
         .dropping(&["bytes", "files", "+/-/~", "rev"]);
-        for outcome in self.outcomes {
+        for outcome in self.report.outcomes {
             let difference = outcome.difference;
             let difference = match outcome.outcome {
                 Ending::Loaded => format!(
@@ -173,22 +132,23 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         let errors: Vec<_> = self
+            .report
             .errors
             .iter()
             .map(|error| json!({"message": error.chain(), "hint": error.hint()}))
             .collect();
         json!({
-            "run_id": self.run_id,
-            "exit_code": self.exit.code(),
-            "summary": self.summary(),
-            "warehouse": self.warehouse.display().to_string(),
-            "published": self.published,
-            "batches": self.outcomes,
+            "run_id": self.report.run_id,
+            "exit_code": self.report.exit.code(),
+            "summary": self.report.summary(),
+            "warehouse": self.report.warehouse.display().to_string(),
+            "published": self.report.published,
+            "batches": self.report.outcomes,
             "errors": errors,
-            "left": self.left.len(),
-            "not_tried": self.left,
-            "stopped": self.stopped.map(ToString::to_string),
-            "late": self.late.iter().map(Late::json).collect::<Vec<_>>(),
+            "left": self.report.left.len(),
+            "not_tried": self.report.left,
+            "stopped": self.report.stopped.map(ToString::to_string),
+            "late": self.report.late.iter().map(Late::json).collect::<Vec<_>>(),
         })
     }
 }

@@ -6,7 +6,7 @@
 mod layout;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     sync::{Mutex, PoisonError},
 };
 
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub(super) use self::layout::shortened;
 use self::layout::{Layout, on_one_line, wrapped};
+pub(super) use crate::wording::{age, counted, iso};
 use crate::{
     cli::Format,
     error::{Error, ExitStatus, Result},
@@ -70,6 +71,14 @@ pub(super) fn finished(status: ExitStatus) -> ExitStatus {
             remark!("hint: what the command does is done; only what it says of it is lost");
             status.max(ExitStatus::Fault)
         }
+    }
+}
+
+/// Prints an error, its causes and its hint to stderr.
+pub fn report_error(error: &Error) {
+    remark!("error: {}", error.chain());
+    if let Some(hint) = error.hint() {
+        remark!("hint: {hint}");
     }
 }
 
@@ -209,58 +218,9 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Epoch microseconds as ISO 8601 in UTC.
-pub(super) fn iso(micros: i64) -> Value {
-    jiff::Timestamp::from_microsecond(micros)
-        .map_or(Value::Null, |time| Value::String(time.to_string()))
-}
-
-/// How long before `now` something was, both in epoch microseconds: `3h ago`.
-pub(super) fn age(then: i64, now: i64) -> String {
-    let seconds = now.saturating_sub(then) / 1_000_000;
-    match seconds {
-        ..60 => "just now".into(),
-        60..3_600 => format!("{}m ago", seconds / 60),
-        3_600..86_400 => format!("{}h ago", seconds / 3_600),
-        _ => format!("{}d ago", seconds / 86_400),
-    }
-}
-
-/// `1 row`, `2 rows`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_said_in_the_largest_unit() {
-        let now = 1_000_000_000_000_000;
-        let ago = |seconds: i64| age(now - seconds * 1_000_000, now);
-        assert_eq!(
-            [
-                ago(-5),
-                ago(59),
-                ago(60),
-                ago(3_599),
-                ago(3_600),
-                ago(86_399),
-                ago(86_400 * 40)
-            ],
-            [
-                "just now", "just now", "1m ago", "59m ago", "1h ago", "23h ago", "40d ago"
-            ]
-        );
-    }
-
-    #[test]
-    fn times_are_iso_in_utc() {
-        assert_eq!(iso(1_774_888_560_000_000), "2026-03-30T16:36:00Z");
+/// Whoever types `-` at a terminal should not wonder what it waits for.
+pub(super) fn say_that_it_waits(for_what: &str) {
+    if io::stdin().is_terminal() {
+        remark!("ReadOptions {for_what} from the terminal; Ctrl-D on a line of its own ends it.");
     }
 }

@@ -13,7 +13,6 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::Context;
 use crate::feed::Progress;
 
 /// Shown only when there is something to wait for.
@@ -21,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// Counts files that are read, of a number that nobody knows; draws nothing where stderr is no terminal.
-pub(super) fn spinner(context: &Context) -> ProgressBar {
-    let bar = if context.show_progress {
+pub(super) fn spinner(is_shown: bool) -> ProgressBar {
+    let bar = if is_shown {
         ProgressBar::new_spinner()
     } else {
         ProgressBar::hidden()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Context,
+    context::Context,
     output::{Table, counted, remark, say, shortened},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 const RECORD_SHOWN: usize = 60;
 
 pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatus> {
-    let format = arguments.reading.format;
+    let format = arguments.read.format;
     if let Some(code) = &arguments.code {
         check_code(code)?;
     }
@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
         if let Some(batch) = &arguments.batch {
             return Err(super::status::unknown(batch, &[]));
         }
-        super::say_nothing_loaded(context);
+        context.say_nothing_loaded();
         return finish(&[], format, arguments);
     };
     if let Some(batch) = &arguments.batch

@@ -9,16 +9,17 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Context,
-    contents::{self, Contents},
+    context::Context,
     output::{self, Table, say},
 };
 use crate::{
     archive::{Archive, WithdrawnRevision},
     batch_no::BatchNo,
     cli::{Format, Rollback},
+    clock,
     error::{Error, ExitStatus, Result},
-    ledger::{self, LoadedBatch},
+    ledger::LoadedBatch,
+    run::{self, Contents},
     stop::Stop,
     warehouse::{self, Claim},
 };
@@ -39,23 +40,23 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         // Renames that a crash can't break: there is nothing to stop in the middle.
         Some(Claim::acquire(
             &data_dir.join("lock"),
-            arguments.doing.lock_wait,
+            arguments.load.lock_wait,
             "rollback",
             &Stop::default(),
         )?)
     };
     if !arguments.dry_run && warehouse::finish_interrupted(&live)? {
         // It may have been a rollback: another one would undo it.
-        return interrupted(&live, arguments.doing.format);
+        return interrupted(&live, arguments.load.format);
     }
     // A link that leads nowhere is no reason to put another file in its place.
     warehouse::exists(&live)?;
     drop(warehouse::keep_writers_out(&live)?);
-    let Some(back) = contents::survived(&previous)? else {
+    let Some(back) = run::survived(&previous)? else {
         return Err(nothing_kept(&previous));
     };
     // A warehouse that can't be read any more is a reason to roll back, not one against it.
-    let (undone, unreadable) = match contents::survived(&live) {
+    let (undone, unreadable) = match run::survived(&live) {
         Ok(undone) => (undone, None),
         Err(error @ Error::Locked { .. }) => return Err(error),
         Err(error) => (None, Some(error)),
@@ -77,7 +78,7 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         back,
         unreadable,
     };
-    match arguments.doing.format {
+    match arguments.load.format {
         Format::Table => report.print(),
         Format::Json => output::print_json(&report.json())?,
         Format::Csv => report.table().print(Format::Csv)?,
@@ -103,7 +104,7 @@ fn put_back(
             batch_no: batch_no.clone(),
             revision: *revision,
             accepted_at_us,
-            withdrawn_at_us: ledger::now(),
+            withdrawn_at_us: clock::now(),
         }
     };
     let withdrawn: Vec<_> = undone

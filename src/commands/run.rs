@@ -1,7 +1,5 @@
 //! `redledger run`: the scheduled job. Drains the inbox in announcement order and publishes once.
 
-mod waiting;
-
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
@@ -9,13 +7,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-pub(super) use self::waiting::keep_first_time;
-use self::waiting::{Index, NotTaken, Waiting};
 use super::{
-    Context,
+    context::Context,
+    load_report::finish,
     output::{self, Table, say},
-    put_aside,
-    session::{Limits, LoadSession},
 };
 use crate::{
     cli::{Format, Run},
@@ -24,6 +19,7 @@ use crate::{
     hook,
     inbox::{Fate, Inbox},
     pipeline::{Ending, Outcome},
+    run::{self, Index, Limits, NotTaken, Waiting},
     warehouse,
 };
 
@@ -31,27 +27,31 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let started = Instant::now();
     check_place(&context.config)?;
     let inbox = Inbox::new(&context.config.data_dir);
-    let mut session = LoadSession::begin(context, "run", arguments.doing.clone())?;
-    session.watch_cadence(arguments.strict)?;
+    let mut run = context.begin("run", &arguments.load)?;
+    run.watch_cadence(arguments.strict)?;
     let mut paths = inbox.waiting()?;
     if !paths.is_empty() && !arguments.dry_run {
         // Another run may be settling some of them.
-        match session.lock() {
+        match run.claim() {
             Err(error @ Error::Stopped { .. }) => {
-                session.note_error(error);
-                return session.finish();
+                run.note_error(error);
+                return finish(context, run, arguments.load.format);
             }
             other => other?,
         }
         paths = inbox.waiting()?;
     }
-    let mut index = Index::make(context, &inbox, &paths, &mut session)?;
+    let (config, contracts) = (&context.config, &context.contracts);
+    let mut index = Index::make(config, contracts, &inbox, &paths)?;
+    for error in index.errors.drain(..) {
+        run.note_error(error);
+    }
     if index.waiting.is_empty() {
         // Nothing would notice, night after night.
         warehouse::refuse_to_begin_anew(&context.config)?;
     }
     if arguments.dry_run {
-        return show(&index, arguments.doing.format);
+        return show(&index, arguments.load.format);
     }
     inbox.remove_leftovers()?;
     for path in inbox.passed_over()? {
@@ -65,9 +65,9 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
         until: arguments.deadline.map(|deadline| started + deadline),
     };
-    session.load_some(&mut index, limits);
+    run.load_some(&mut index, limits);
     // What is not published is not settled.
-    let ended = match session.is_published() {
+    let ended = match run.is_published() {
         true => ended(&index),
         false => BTreeMap::new(),
     };
@@ -78,17 +78,17 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         };
         // The warehouse is published: say so, and that the next run meets these again.
         if let Err(error) = settled {
-            session.note_error(error);
+            run.note_error(error);
         }
     }
-    if session.is_published()
-        && let Err(error) = put_aside::clear(&inbox, &session.closed())
+    if run.is_published()
+        && let Err(error) = run::clear_put_aside(&inbox, &run.closed())
     {
-        session.note_error(error);
+        run.note_error(error);
     }
     let done = context.config.data_dir.join("inbox/done");
     forget_old(&inbox, &done, context.config.inbox.keep_done);
-    session.finish()
+    finish(context, run, arguments.load.format)
 }
 
 /// That there is something of ours: a misspelt folder, or a volume that is not mounted, has nothing to do every night.

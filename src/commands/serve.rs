@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use self::{connections::Connections, receive::Receiver};
-use super::{Context, output::say};
+use super::{context::Context, output::say};
 use crate::{
     cli::Serve,
     config::{ServeConfig, SignatureScheme},

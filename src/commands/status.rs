@@ -2,23 +2,28 @@
 
 mod details;
 mod waiting;
+mod words;
 
 use duckdb::Connection;
 use serde_json::Value;
 
-use self::details::{Details, describe};
+use self::{
+    details::{Details, describe},
+    words::{dataset_shown, explained, is_open, what_to_do},
+};
 use super::{
-    Context,
-    cadence::{self, Late},
-    output::{self, Table, age, iso, say, shortened},
+    context::Context,
+    output::{self, Table, age, iso, say},
 };
 use crate::{
     archive::Archive,
     cli::{Format, Status},
+    clock,
     error::{Error, ExitStatus, Result},
     history,
     inbox::Inbox,
     ledger::{self, BatchRecord, State},
+    run::{self, Late},
     toml_file, warehouse,
 };
 
@@ -46,14 +51,19 @@ const COLUMNS: [&str; 20] = [
 ];
 
 pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitStatus> {
-    let format = arguments.reading.format;
+    let format = arguments.read.format;
     let dataset = arguments.dataset.as_deref();
     let connection = warehouse::open_reading(&context.config.warehouse_path())?;
     match (&connection, &arguments.batch) {
         (Some(connection), Some(batch)) => one(context, connection, batch, dataset, format)?,
         (None, Some(batch)) => return Err(unknown(batch, &[])),
         (_, None) => {
-            let mut late = cadence::late(context, connection.as_ref(), ledger::now())?;
+            let mut late = run::late(
+                &context.config,
+                &context.contracts,
+                connection.as_ref(),
+                clock::now(),
+            )?;
             late.retain(|late| dataset.is_none_or(|dataset| late.dataset == dataset));
             all(context, connection.as_ref(), dataset, &late, format)?;
             if dataset.is_none() && format == Format::Table {
@@ -90,7 +100,7 @@ fn all(
         context.contracts.require(dataset)?;
     }
     if batches.is_empty() {
-        super::say_nothing_loaded(context);
+        context.say_nothing_loaded();
     }
     if format != Format::Table {
         let mut table = full(&batches);
@@ -103,7 +113,7 @@ fn all(
         dismissed.iter().for_each(|said| say!("{said}"));
         return Ok(());
     }
-    let now = ledger::now();
+    let now = clock::now();
     let mut table = Table::new(&[
         "batch", "dataset", "state", "rev", "rows", "rejected", "age",
     ])
@@ -192,53 +202,6 @@ fn in_parts(number: &str) -> Vec<(usize, &str)> {
         });
     }
     parts
-}
-
-/// What a person can do about a batch that is not loaded.
-fn what_to_do(context: &Context, batch: &BatchRecord) -> Option<String> {
-    let (number, given) = (&batch.entry.batch_no, &context.given);
-    let dismiss = format!("`redledger dismiss {number} --why TEXT{given}` if it is not wanted");
-    Some(match batch.entry.state {
-        State::Failed if batch.entry.dataset == ledger::UNKNOWN_DATASET => format!(
-            "mend what is named; while its announcement is in the inbox each `redledger run{given}` tries it again; {dismiss}"
-        ),
-        State::Failed if batch.entry.rows_rejected > 0 => format!(
-            "see `redledger rejections {number}{given}`; load what is mended when it is announced again, or with \
-             `redledger ingest`; {dismiss}"
-        ),
-        State::Failed => format!(
-            "mend what is named, then have it announced again or use `redledger ingest`; {dismiss}"
-        ),
-        State::Expired => format!(
-            "nothing while it is young, for `redledger run{given}` tries it again; else have it announced again, or `redledger backfill {number} --refetch{given}`; {dismiss}"
-        ),
-        State::Waiting => format!("nothing: the next `redledger run{given}` tries it again"),
-        _ => return None,
-    })
-}
-
-/// The dataset, or a mark for a batch of which nothing has arrived that shows it.
-fn dataset_shown(dataset: &str) -> &str {
-    if dataset == ledger::UNKNOWN_DATASET {
-        "?"
-    } else {
-        dataset
-    }
-}
-
-/// Whether somebody or a later run has something to do about it.
-fn is_open(batch: &BatchRecord) -> bool {
-    history::is_open(batch.entry.state)
-}
-
-/// The message of a batch that is not loaded, and what of it is in the table all the same.
-fn explained(batch: &BatchRecord) -> String {
-    let said = batch.entry.message.as_deref();
-    let mut text = shortened(said.unwrap_or(batch.entry.state.as_str()), 400);
-    if let Some(revision) = batch.loaded_revision {
-        text += &format!(" (the rows of revision {revision} are still in the table)");
-    }
-    text
 }
 
 /// `7 batches: 1 failed, 6 loaded (2 with rejected rows)`.

@@ -5,22 +5,22 @@ use std::{path::Path, time::Instant};
 use indicatif::ProgressBar;
 
 use super::{
-    Context,
+    context::Context,
     output::{Table, counted, remark, say},
     progress,
-    selection::Selection,
 };
 use crate::{
     audit::{self, Audited, Finding, Pick, Place, Scope, Watch},
     batch_no::BatchNo,
     cli::{Format, Verify},
     error::{ExitStatus, Result},
+    selection::Selection,
 };
 
 pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
     let started = Instant::now();
     let (config, contracts) = (&context.config, &context.contracts);
-    let format = arguments.reading.format;
+    let format = arguments.read.format;
     let dataset = arguments
         .dataset
         .as_deref()
@@ -47,13 +47,13 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
         dataset,
         picks: picks.collect(),
     };
-    let bar = progress::spinner(context);
+    let bar = progress::spinner(context.show_progress);
     let archive = !arguments.no_archive;
     let audited = audit::audit(config, contracts, &scope, archive, &mut Shown(&bar))?;
     bar.finish_and_clear();
     let Some(audited) = audited else {
         audit::check_nothing_loaded(config)?;
-        super::say_nothing_loaded(context);
+        context.say_nothing_loaded();
         if format != Format::Table {
             findings_table(&[]).print(format)?;
         }

@@ -256,6 +256,56 @@ impl Contracts {
         }
     }
 
+    /// The contract of `name`, if batches of it are announced by themselves.
+    ///
+    /// # Errors
+    /// As [`Self::require`]; [`Error::Usage`] for a dataset whose files rows of another one name.
+    pub fn announced(&self, name: &str) -> Result<Arc<Contract>> {
+        let contract = self.require(name)?;
+        match &contract.parent {
+            None => Ok(Arc::clone(contract)),
+            Some(parent) => Err(Error::Usage {
+                message: format!(
+                    "`{name}` has no batches of its own: rows of `{}` name its files",
+                    parent.dataset
+                ),
+                hint: Some(format!("ingest the batch of `{}`", parent.dataset)),
+            }),
+        }
+    }
+
+    /// The dataset that `events` says an announcement of this type is of, if it says one.
+    ///
+    /// # Errors
+    /// As [`Self::announced`].
+    pub fn of_event(
+        &self,
+        events: &BTreeMap<String, String>,
+        event_type: Option<&str>,
+    ) -> Result<Option<Arc<Contract>>> {
+        let configured = event_type.and_then(|event| events.get(event));
+        configured.map(|name| self.announced(name)).transpose()
+    }
+
+    /// That every dataset which settings name is one that is announced.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when one is not.
+    pub fn check_announced<'n>(
+        &self,
+        named: impl IntoIterator<Item = (&'n String, &'n String)>,
+        section: &str,
+    ) -> Result<()> {
+        for (key, dataset) in named {
+            self.announced(dataset).map_err(|error| Error::Settings {
+                place: format!("[{section}] `{key}`"),
+                message: error.to_string(),
+                hint: error.hint().map(str::to_owned),
+            })?;
+        }
+        Ok(())
+    }
+
     /// The contract of `dataset`, or an error that lists what there is.
     ///
     /// # Errors

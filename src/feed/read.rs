@@ -18,10 +18,10 @@ use crate::{
     archive::{KeptFile, NamedBy, differs},
     batch::{ArchivedFile, FileSource, InlineRows},
     batch_no::BatchNo,
+    clock,
     contract::{Contract, Layout},
     error::{Error, Result},
     hook::{ListRow, list_identity},
-    ledger,
     reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
     rejection::{Rejection, RejectionCode, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
@@ -175,7 +175,7 @@ impl Feed {
         }
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
         let (bytes, hash, mut kept) = self.keep(tally, contract, batch_no, "csv").await?;
-        let mut fetched_at = ledger::now();
+        let mut fetched_at = clock::now();
         let mut query_hash = match &job.source {
             FileSource::Url(url) => url.query_hash(),
             FileSource::Path(_) | FileSource::Spooled { .. } | FileSource::Archived(_) => None,
@@ -327,7 +327,7 @@ impl Feed {
             unread_checksums: Vec::new(),
             ends_with_line_break: true,
             expected_rows: None,
-            fetched_at: ledger::now(),
+            fetched_at: clock::now(),
         }])
     }
 }

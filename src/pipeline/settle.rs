@@ -12,6 +12,7 @@ use super::{
 use crate::{
     archive::{Delivery, DeliveryOutcome, Format},
     batch::{Batch, BatchContent},
+    clock,
     contract::Contract,
     error::{ExitStatus, FailedState, Result},
     history::{Refusal, Standing},
@@ -403,7 +404,7 @@ impl LoadContext<'_> {
 
     /// Whether a file that is not there may be put there late: its announcement is young.
     fn may_come_yet(&self, batch: &Batch) -> bool {
-        let age = ledger::now().saturating_sub(batch.acceptance.at);
+        let age = clock::now().saturating_sub(batch.acceptance.at);
         let patience = self.feed.download.retry_gone_for.as_micros();
         u128::try_from(age).is_ok_and(|age| age < patience)
     }
@@ -472,7 +473,7 @@ impl LoadContext<'_> {
                 .replay
                 .as_ref()
                 .filter(|_| is_from_there)
-                .map_or_else(ledger::now, |replay| replay.recorded_at),
+                .map_or_else(clock::now, |replay| replay.recorded_at),
             accepted_at_us: Some(batch.acceptance.at),
             watermark_us: batch.replay.as_ref().and_then(|replay| replay.watermark),
             files,

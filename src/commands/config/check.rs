@@ -8,7 +8,7 @@ use std::{
 use rustix::fs::{Access, access};
 
 use super::super::{
-    Context, cadence, ingest,
+    context::Context,
     output::{remark, say},
     serve,
 };
@@ -16,6 +16,7 @@ use crate::{
     config::{Config, SignatureScheme, variables_in_force},
     error::{Error, Result},
     provider::Provider,
+    run,
     source::Fetcher,
     source_url::SourceUrl,
     warehouse,
@@ -26,8 +27,8 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let fetcher = Fetcher::new(&config.download)?;
     check_data_dir(&config.data_dir)?;
     warehouse::exists(&config.warehouse_path())?;
-    ingest::check_events(context)?;
-    cadence::check(context)?;
+    context.check_events()?;
+    run::check_cadence(&context.config, &context.contracts)?;
     check_provider(config, &fetcher)?;
     let secret = check_serve(config)?;
     describe(context);

@@ -25,10 +25,10 @@ use super::{
     health::{HEALTH, Health, METRICS},
 };
 use crate::{
+    clock,
     config::{Config, SignatureScheme},
     hook,
     inbox::{Envelope, Inbox, Stored},
-    ledger,
     signature::{Signed, is_genuine},
 };
 
@@ -186,7 +186,7 @@ impl Receiver {
             signature: text(&self.header),
             id: text("webhook-id"),
             timestamp: text("webhook-timestamp"),
-            now: ledger::now() / 1_000_000,
+            now: clock::now() / 1_000_000,
         };
         if !is_genuine(self.scheme, &self.secrets, &signed) {
             count(&self.health.counters.unsigned);
@@ -213,7 +213,7 @@ impl Receiver {
 
     fn store(&self, body: &[u8], envelope: Envelope<'_>) -> Response {
         let started = Instant::now();
-        let stored = self.health.inbox.store(body, envelope, ledger::now());
+        let stored = self.health.inbox.store(body, envelope, clock::now());
         self.health.counters.store_micros.fetch_add(
             u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,

@@ -3,9 +3,10 @@
 use duckdb::Connection;
 use serde_json::{Value, json};
 
-use super::{dataset_shown, explained, is_open, what_to_do};
+use super::words::{dataset_shown, explained, is_open, what_to_do};
 use crate::{
     cli::Format,
+    clock,
     commands::{
         Context,
         output::{self, Table, age, counted, iso, say, shortened},
@@ -80,7 +81,7 @@ pub(super) fn describe(
     revisions: &[BatchRecord],
     details: &Details,
 ) -> Result<()> {
-    let now = ledger::now();
+    let now = clock::now();
     let latest = &revisions[0];
     let entry = &latest.entry;
     let expected = match entry.rows_expected {

@@ -28,7 +28,7 @@ const UNITS: [TimeUnit; 3] = [
 
 /// What the column should be declared as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Proposed {
+pub(crate) enum Proposed {
     Text,
     Uuid,
     Url,
@@ -41,23 +41,23 @@ pub(super) enum Proposed {
 }
 
 /// Everything known of a column; its size does not grow with the sample.
-pub(super) struct Column {
+pub(crate) struct Column {
     /// Header cell, trimmed.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Cells that are not empty.
-    pub(super) filled: u64,
+    pub(crate) filled: u64,
     /// Empty cells.
-    pub(super) empty: u64,
+    pub(crate) empty: u64,
     /// Cells that are no text in the encoding, or hold a NUL.
-    pub(super) not_text: u64,
+    pub(crate) not_text: u64,
     /// Cells in a spreadsheet's wrapping, such as `="001"`.
-    pub(super) wrapped: u64,
+    pub(crate) wrapped: u64,
     /// Most characters of a cell.
-    pub(super) longest: usize,
+    pub(crate) longest: usize,
     /// Fewest and most digits of a cell that is a number.
-    pub(super) digits: Option<(usize, usize)>,
+    pub(crate) digits: Option<(usize, usize)>,
     /// Cells that begin with a zero and another digit.
-    pub(super) leading_zeros: u64,
+    pub(crate) leading_zeros: u64,
     distinct: Distinct,
     codes: Option<BTreeSet<String>>,
     maybe: Maybe,
@@ -86,13 +86,13 @@ struct Distinct {
 }
 
 /// What all columns of a sample share.
-pub(super) struct Ground {
+pub(crate) struct Ground {
     currencies: Currencies,
     hasher: RandomState,
 }
 
 impl Ground {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             currencies: Currencies::new(&[]),
             hasher: RandomState::new(),
@@ -102,7 +102,7 @@ impl Ground {
 
 impl Column {
     /// A column of which nothing was seen; up to `most_distinct` values are told apart.
-    pub(super) fn new(name: &str, most_distinct: usize) -> Self {
+    pub(crate) fn new(name: &str, most_distinct: usize) -> Self {
         Self {
             name: name.to_owned(),
             filled: 0,
@@ -134,7 +134,7 @@ impl Column {
     }
 
     /// Takes one more cell into account.
-    pub(super) fn see(&mut self, cell: &[u8], ground: &Ground) {
+    pub(crate) fn see(&mut self, cell: &[u8], ground: &Ground) {
         if cell.is_empty() {
             self.empty += 1;
             return;
@@ -236,7 +236,7 @@ impl Column {
     }
 
     /// How many different values there are; `Err` with the limit when they are more.
-    pub(super) fn distinct(&self) -> Result<usize, usize> {
+    pub(crate) fn distinct(&self) -> Result<usize, usize> {
         if self.distinct.over {
             Err(self.distinct.most)
         } else {
@@ -245,7 +245,7 @@ impl Column {
     }
 
     /// Whether every row has another value.
-    pub(super) fn is_unique(&self) -> bool {
+    pub(crate) fn is_unique(&self) -> bool {
         self.empty == 0
             && self.not_text == 0
             && self.filled > 1
@@ -255,12 +255,12 @@ impl Column {
     }
 
     /// Whether every cell is filled.
-    pub(super) fn is_always_filled(&self) -> bool {
+    pub(crate) fn is_always_filled(&self) -> bool {
         self.filled > 0 && self.empty == 0
     }
 
     /// The epoch unit that all cells fit, whatever the column is called.
-    pub(super) fn epoch_unit(&self) -> Option<TimeUnit> {
+    pub(crate) fn epoch_unit(&self) -> Option<TimeUnit> {
         if self.filled == 0 || !self.maybe.integer {
             return None;
         }
@@ -280,7 +280,7 @@ impl Column {
     }
 
     /// The narrowest type that every cell fits.
-    pub(super) fn proposed(&self) -> Proposed {
+    pub(crate) fn proposed(&self) -> Proposed {
         let maybe = &self.maybe;
         if self.filled == self.not_text {
             return Proposed::Text;
@@ -338,7 +338,7 @@ impl Column {
     }
 
     /// Most digits before and after the point, for a column that is a number.
-    pub(super) fn decimal_digits(&self) -> (usize, usize) {
+    pub(crate) fn decimal_digits(&self) -> (usize, usize) {
         (self.most_whole_digits, self.most_decimals)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{error::Result, hook, inbox::Inbox};
 
 /// Takes out those all of whose batches are `closed` now: loaded in spite of them, or dismissed.
-pub(super) fn clear(inbox: &Inbox, closed: &HashSet<String>) -> Result<()> {
+pub(crate) fn clear(inbox: &Inbox, closed: &HashSet<String>) -> Result<()> {
     if closed.is_empty() {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use crate::{
 
 /// Batches as the command line names them.
 #[derive(Debug)]
-pub(super) enum Selection {
+pub(crate) enum Selection {
     /// One.
     Number(BatchNo),
     /// All whose numbers match.
@@ -21,7 +21,7 @@ pub(super) enum Selection {
 impl Selection {
     /// A number, a glob with `*`, `?` or `[…]`, or `A..B`: from `A` to every number that begins with `B`. Either end
     /// may be left out.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         if let Some((first, last)) = text.split_once("..") {
             for end in [first, last] {
                 if !end.is_empty() {
@@ -45,7 +45,7 @@ impl Selection {
     }
 
     /// Those of a file with one a line.
-    pub(super) fn read(path: &Path) -> Result<Vec<Self>> {
+    pub(crate) fn read(path: &Path) -> Result<Vec<Self>> {
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
         let mut found = Vec::new();
         // Some editors put a byte order mark before it.
@@ -66,7 +66,7 @@ impl Selection {
     }
 
     /// Whether it means this batch.
-    pub(super) fn takes(&self, batch_no: &BatchNo) -> bool {
+    pub(crate) fn takes(&self, batch_no: &BatchNo) -> bool {
         match self {
             Self::Number(number) => number == batch_no,
             Self::Glob(pattern) => pattern.matches(batch_no.as_str()),

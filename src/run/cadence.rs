@@ -6,17 +6,18 @@ use std::{collections::HashMap, time::Duration};
 use duckdb::Connection;
 use serde_json::{Value, json};
 
-use super::{Context, output::iso};
 use crate::{
-    config::Interval,
-    error::{Error, Result},
+    config::{Config, Interval},
+    contract::Contracts,
+    error::Result,
     ledger::{self, NewestBatch},
+    wording::iso,
 };
 
 /// A dataset that is late.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Late {
-    pub(super) dataset: String,
+pub(crate) struct Late {
+    pub(crate) dataset: String,
     expected_every: Interval,
     /// `None`: nothing of it was ever loaded.
     newest: Option<NewestBatch>,
@@ -30,13 +31,14 @@ pub(super) struct Late {
 ///
 /// # Errors
 /// [`Error::Settings`] when a name is no announced dataset; [`Error::Database`] if the engine fails.
-pub(super) fn late(
-    context: &Context,
+pub(crate) fn late(
+    config: &Config,
+    contracts: &Contracts,
     connection: Option<&Connection>,
     now: i64,
 ) -> Result<Vec<Late>> {
-    check(context)?;
-    let expected = &context.config.expected_every;
+    check(config, contracts)?;
+    let expected = &config.expected_every;
     let newest = match connection {
         Some(connection) if !expected.is_empty() => ledger::newest_loaded(connection)?,
         _ => HashMap::new(),
@@ -61,15 +63,9 @@ pub(super) fn late(
 ///
 /// # Errors
 /// [`Error::Settings`] when one is not.
-pub(super) fn check(context: &Context) -> Result<()> {
-    for dataset in context.config.expected_every.keys() {
-        super::ingest::announced_dataset(context, dataset).map_err(|error| Error::Settings {
-            place: format!("[expected_every] `{dataset}`"),
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
-        })?;
-    }
-    Ok(())
+pub(crate) fn check(config: &Config, contracts: &Contracts) -> Result<()> {
+    let datasets = config.expected_every.keys();
+    contracts.check_announced(datasets.map(|name| (name, name)), "expected_every")
 }
 
 /// How long ago the batch after one of `at` was due; `None` while it is not.
@@ -82,7 +78,7 @@ fn overdue(at: i64, every: Interval, now: i64) -> Option<Duration> {
 
 impl Late {
     /// Such as `account_negative is 3h 5m late: …`.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let (dataset, every) = (&self.dataset, self.expected_every);
         match (&self.newest, self.by) {
             (Some(newest), Some(by)) => format!(
@@ -99,7 +95,7 @@ impl Late {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let due = |newest: &NewestBatch| {
             let every = i64::try_from(self.expected_every.0.as_micros()).unwrap_or(i64::MAX);
             iso(newest.at.saturating_add(every))

@@ -1,4 +1,7 @@
-//! `redledger datasets infer FILE…`: every row of a sample is read, one chunk at a time.
+//! The contract that a sample suggests: every row of it is read, one chunk at a time.
+
+mod column;
+mod proposal;
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +11,12 @@ use std::{
 
 use tempfile::TempPath;
 
-use super::{
-    super::{
-        Context,
-        output::{counted, remark, say},
-    },
+use self::{
     column::{Column, Ground},
-    proposal::{self, Sample},
+    proposal::Sample,
 };
 use crate::{
-    commands::ingest::say_that_it_waits,
-    contract::{Contract, Identifier, snake_case},
+    contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
     reader::{Chunk, ReaderOptions, RecordReader},
     source::{BodyStream, open_file},
@@ -27,21 +25,29 @@ use crate::{
 /// Most values told apart in one column, and in all columns together.
 const MOST_DISTINCT: usize = 100_000;
 const MOST_DISTINCT_TOGETHER: usize = 1_000_000;
-/// The name of a dataset whose sample has none: a pipe, standard input.
-const NAMELESS: &str = "sample";
 
-pub(super) fn run(context: &Context, files: &[PathBuf], name: Option<&str>) -> Result<()> {
-    let name = match name {
-        Some(name) => {
-            Identifier::new(name).map_err(|message| Error::usage(format!("--name: {message}")))?
-        }
-        None => name_of(&files[0])?,
-    };
+/// A contract that may be right.
+pub(crate) struct Proposal {
+    /// As TOML.
+    pub(crate) text: String,
+    /// Records that it is not drawn from, since their structure is broken.
+    pub(crate) broken: u64,
+}
+
+/// The contract of dataset `name` that `files` suggest beside those that are `known`; `-` is standard input.
+///
+/// # Errors
+/// [`Error::Usage`] for files with different columns; what keeps one from being read.
+pub(crate) fn propose(
+    name: &Identifier,
+    files: &[PathBuf],
+    max_record: usize,
+    known: &Contracts,
+) -> Result<Proposal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
-    let max_record = usize::try_from(context.config.download.max_record.0).unwrap_or(usize::MAX);
     let mut sample: Option<Sample> = None;
     let ground = Ground::new();
     for file in files {
@@ -49,7 +55,7 @@ pub(super) fn run(context: &Context, files: &[PathBuf], name: Option<&str>) -> R
         runtime.block_on(read(&given, max_record, &ground, &mut sample))?;
     }
     let sample = sample.ok_or_else(|| Error::usage("no file is named"))?;
-    let text = proposal::toml(&name, &sample, &context.contracts)?;
+    let text = proposal::toml(name, &sample, known)?;
     // What is proposed must be taken: better a fault here than a puzzle for the reader.
     if let Err(error) = Contract::parse("proposal", &text) {
         return Err(Error::Internal(format!(
@@ -57,14 +63,10 @@ pub(super) fn run(context: &Context, files: &[PathBuf], name: Option<&str>) -> R
             error.chain()
         )));
     }
-    say!("{}", text.trim_end());
-    if sample.broken() > 0 {
-        remark!(
-            "{} left out, see the comments",
-            counted(sample.broken(), "broken record")
-        );
-    }
-    Ok(())
+    Ok(Proposal {
+        text,
+        broken: sample.broken(),
+    })
 }
 
 /// A sample that can be read more than once.
@@ -82,7 +84,6 @@ impl Given {
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let (name, mut input): (String, Box<dyn io::Read>) = if file == Path::new("-") {
-            say_that_it_waits("CSV");
             ("standard input".into(), Box::new(io::stdin().lock()))
         } else if is_pipe(file) {
             let input = fs::File::open(file).map_err(Error::io("open", file))?;
@@ -113,22 +114,24 @@ fn is_pipe(file: &Path) -> bool {
         .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-/// The dataset's name by the file's: `Card balances.csv.gz` → `card_balances`.
-fn name_of(file: &Path) -> Result<Identifier> {
+/// The dataset's name by the file's: `Card balances.csv.gz` → `card_balances`; `None` for a pipe, which has none.
+///
+/// # Errors
+/// [`Error::Usage`] for a file's name that gives none.
+pub(crate) fn name_of(file: &Path) -> Result<Option<Identifier>> {
     if file == Path::new("-") || is_pipe(file) {
-        remark!("The dataset is called `{NAMELESS}`; --name gives it another name.");
-        return Identifier::new(NAMELESS).map_err(Error::Internal);
+        return Ok(None);
     }
     let name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     let stem = name.split('.').find(|part| !part.is_empty());
-    stem.and_then(proposal::identifier_like)
-        .ok_or_else(|| Error::Usage {
-            message: format!("`{name}` gives no name for a dataset"),
-            hint: Some("name it with --name".into()),
-        })
+    let like = stem.and_then(proposal::identifier_like);
+    like.map(Some).ok_or_else(|| Error::Usage {
+        message: format!("`{name}` gives no name for a dataset"),
+        hint: Some("name it with --name".into()),
+    })
 }
 
 async fn open(
@@ -211,9 +214,4 @@ async fn read(
     }
     sample.encoding = reader.encoding();
     Ok(())
-}
-
-/// A header cell as a column's name, where it makes one.
-pub(super) fn column_name(cell: &str) -> Option<Identifier> {
-    Identifier::new(&snake_case(cell)).ok()
 }

@@ -5,38 +5,36 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    super::{Context, selection::Selection},
-    dataset_of,
-};
+use super::waiting::keep_first_time;
 use crate::{
     archive::Archive,
     batch_no::BatchNo,
-    cli::Backfill,
-    contract::Contract,
+    config::Config,
+    contract::{Contract, Contracts},
     error::{Error, Result},
     history, hook,
     inbox::Inbox,
     ledger::{self, BatchRecord},
+    selection::Selection,
     warehouse,
 };
 
 /// The batches in order, and what can't be done.
-pub(super) struct Plan {
-    pub(super) batches: Vec<Planned>,
-    pub(super) errors: Vec<Error>,
+pub(crate) struct Plan {
+    pub(crate) batches: Vec<Planned>,
+    pub(crate) errors: Vec<Error>,
 }
 
 /// A batch to be loaded, or a revision of it.
-pub(super) struct Planned {
-    pub(super) batch_no: BatchNo,
+pub(crate) struct Planned {
+    pub(crate) batch_no: BatchNo,
     /// `None` where only its columns will tell.
-    pub(super) dataset: Option<Arc<Contract>>,
-    pub(super) origin: Origin,
+    pub(crate) dataset: Option<Arc<Contract>>,
+    pub(crate) origin: Origin,
 }
 
 /// Where it is to come from.
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Archive {
         revision: i32,
         /// Its rows are in the table: only the archive is checked.
@@ -52,31 +50,43 @@ pub(super) enum Origin {
 /// The ledger's last word on every batch, by dataset and number.
 type Ledger = HashMap<(String, String), BatchRecord>;
 
-pub(super) fn make(
-    context: &Context,
-    arguments: &Backfill,
-    selections: &[Selection],
+/// Which batches are wanted.
+pub(crate) struct Asked {
+    pub(crate) selections: Vec<Selection>,
+    pub(crate) dataset: Option<String>,
+    /// Announced, or else loaded, no earlier than this.
+    pub(crate) since: Option<jiff::Timestamp>,
+    /// And before this.
+    pub(crate) until: Option<jiff::Timestamp>,
+    /// From where they came, not from the archive.
+    pub(crate) refetch: bool,
+}
+
+pub(crate) fn make(
+    config: &Config,
+    contracts: &Contracts,
+    asked: &Asked,
     archive: &Archive,
 ) -> Result<Plan> {
     let mut ledger = Ledger::new();
-    if let Some(connection) = warehouse::open_reading(&context.config.warehouse_path())? {
+    if let Some(connection) = warehouse::open_reading(&config.warehouse_path())? {
         for record in ledger::batches(&connection, None)? {
             let key = (record.entry.dataset.clone(), record.entry.batch_no.clone());
             ledger.insert(key, record);
         }
     }
     let mut planner = Planner {
-        context,
-        arguments,
-        selections,
+        config,
+        contracts,
+        asked,
         ledger,
-        taken: vec![false; selections.len()],
+        taken: vec![false; asked.selections.len()],
         plan: Plan {
             batches: Vec::new(),
             errors: Vec::new(),
         },
     };
-    if arguments.refetch {
+    if asked.refetch {
         planner.refetch(archive)?;
     } else {
         planner.replay(archive)?;
@@ -86,9 +96,9 @@ pub(super) fn make(
 }
 
 struct Planner<'p> {
-    context: &'p Context,
-    arguments: &'p Backfill,
-    selections: &'p [Selection],
+    config: &'p Config,
+    contracts: &'p Contracts,
+    asked: &'p Asked,
     ledger: Ledger,
     /// Which selections have found something.
     taken: Vec<bool>,
@@ -98,13 +108,13 @@ struct Planner<'p> {
 impl Planner<'_> {
     /// Whether a batch is asked for.
     fn wants(&mut self, dataset: Option<&str>, batch_no: &BatchNo) -> bool {
-        if let (Some(wanted), Some(dataset)) = (&self.arguments.dataset, dataset)
+        if let (Some(wanted), Some(dataset)) = (&self.asked.dataset, dataset)
             && wanted != dataset
         {
             return false;
         }
         let mut wanted = false;
-        for (selection, taken) in self.selections.iter().zip(&mut self.taken) {
+        for (selection, taken) in self.asked.selections.iter().zip(&mut self.taken) {
             if selection.takes(batch_no) {
                 *taken = true;
                 wanted = true;
@@ -116,8 +126,7 @@ impl Planner<'_> {
     /// Whether it was announced (or, where nothing says when, loaded) in the time asked for.
     fn is_in_time(&self, announced_at_us: i64) -> bool {
         let after = |time: &jiff::Timestamp| announced_at_us >= time.as_microsecond();
-        self.arguments.since.as_ref().is_none_or(after)
-            && !self.arguments.until.as_ref().is_some_and(after)
+        self.asked.since.as_ref().is_none_or(after) && !self.asked.until.as_ref().is_some_and(after)
     }
 
     fn replay(&mut self, archive: &Archive) -> Result<()> {
@@ -137,7 +146,7 @@ impl Planner<'_> {
 
     /// The revisions that the warehouse does not have yet, after the one that is loaded.
     fn replay_batch(&mut self, archive: &Archive, dataset: &str, batch_no: &BatchNo) -> Result<()> {
-        let contract = self.context.contracts.require(dataset)?.clone();
+        let contract = self.contracts.require(dataset)?.clone();
         let deliveries = history::in_order(archive.deliveries(dataset, batch_no)?);
         let loaded = self
             .ledger
@@ -209,14 +218,14 @@ impl Planner<'_> {
                 wanted.entry(batch_no).or_default();
             }
         }
-        for (selection, taken) in self.selections.iter().zip(&mut self.taken) {
+        for (selection, taken) in self.asked.selections.iter().zip(&mut self.taken) {
             // A number that nothing is known of may still be known to the provider.
             if let Selection::Number(number) = selection {
                 *taken = true;
                 wanted.entry(number.clone()).or_default();
             }
         }
-        let can_ask = !self.context.config.provider.url.is_empty();
+        let can_ask = !self.config.provider.url.is_empty();
         for (batch_no, announced) in wanted {
             if !self.was_in_time(&batch_no, &announced) {
                 continue;
@@ -246,11 +255,11 @@ impl Planner<'_> {
 
     fn plan_announced(&mut self, batch: hook::Batch) -> Result<()> {
         let event = batch.event_type.as_deref();
-        let dataset = match dataset_of(self.context, None, event)? {
+        let dataset = match self.contracts.of_event(&self.config.hook.events, event)? {
             Some(dataset) => Some(dataset),
             None => self.known_dataset(&batch.batch_no)?,
         };
-        let other = self.arguments.dataset.as_ref().zip(dataset.as_ref());
+        let other = self.asked.dataset.as_ref().zip(dataset.as_ref());
         if other.is_some_and(|(wanted, dataset)| wanted != dataset.name.as_str()) {
             return Ok(());
         }
@@ -264,8 +273,8 @@ impl Planner<'_> {
 
     /// The command line's dataset, else the ledger's if it knows the number under one only.
     fn known_dataset(&self, batch_no: &BatchNo) -> Result<Option<Arc<Contract>>> {
-        if let Some(dataset) = &self.arguments.dataset {
-            return Ok(Some(Arc::clone(self.context.contracts.require(dataset)?)));
+        if let Some(dataset) = &self.asked.dataset {
+            return Ok(Some(Arc::clone(self.contracts.require(dataset)?)));
         }
         let mut datasets = self
             .ledger
@@ -275,13 +284,13 @@ impl Planner<'_> {
             })
             .map(|(dataset, _)| dataset);
         match (datasets.next(), datasets.next()) {
-            (Some(only), None) => Ok(Some(Arc::clone(self.context.contracts.require(only)?))),
+            (Some(only), None) => Ok(Some(Arc::clone(self.contracts.require(only)?))),
             _ => Ok(None),
         }
     }
 
     fn was_in_time(&self, batch_no: &BatchNo, announced: &[hook::Batch]) -> bool {
-        if self.arguments.since.is_none() && self.arguments.until.is_none() {
+        if self.asked.since.is_none() && self.asked.until.is_none() {
             return true;
         }
         let announced = announced.iter().filter_map(|batch| batch.announced_at);
@@ -299,7 +308,7 @@ impl Planner<'_> {
     /// What the inbox holds, put together. What can't be understood is `run`'s business.
     fn stored_announcements(&mut self) -> Result<Vec<hook::Batch>> {
         let mut announcements = Vec::new();
-        let inbox = Inbox::new(&self.context.config.data_dir);
+        let inbox = Inbox::new(&self.config.data_dir);
         let first = inbox.first_deliveries()?;
         for (document, path) in inbox.received()?.into_iter().enumerate() {
             let bytes = match Inbox::read(&path) {
@@ -320,7 +329,7 @@ impl Planner<'_> {
                     announcement.received_at = Inbox::received_at(&path);
                     announcement.document = document;
                 }
-                super::super::run::keep_first_time(&path, &first, &mut parsed);
+                keep_first_time(&path, &first, &mut parsed);
                 announcements.extend(parsed);
             }
         }
@@ -332,7 +341,7 @@ impl Planner<'_> {
 
     /// A selection that finds nothing is a mistake worth telling.
     fn report_missing(&mut self) {
-        for (selection, taken) in self.selections.iter().zip(&self.taken) {
+        for (selection, taken) in self.asked.selections.iter().zip(&self.taken) {
             if *taken {
                 continue;
             }

@@ -5,13 +5,9 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{
-    column::{Column, Proposed},
-    infer::column_name,
-    unit_name,
-};
+use super::column::{Column, Proposed};
 use crate::{
-    contract::{Contracts, Identifier},
+    contract::{Contracts, Identifier, snake_case},
     error::{Error, Result},
 };
 
@@ -21,22 +17,22 @@ const TAKEN: [&str; 4] = ["extra", "batch_no", "file_id", "line"];
 const LONGEST_NAME: usize = 63;
 
 /// What was read.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// The file's name.
-    pub(super) origin: String,
-    pub(super) delimiter: u8,
+    pub(crate) origin: String,
+    pub(crate) delimiter: u8,
     /// WHATWG name.
-    pub(super) encoding: &'static str,
+    pub(crate) encoding: &'static str,
     /// Rows with as many cells as the header.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// Records whose structure is broken, by code.
-    pub(super) broken: BTreeMap<&'static str, u64>,
-    pub(super) columns: Vec<Column>,
+    pub(crate) broken: BTreeMap<&'static str, u64>,
+    pub(crate) columns: Vec<Column>,
 }
 
 impl Sample {
     /// Records whose structure is broken.
-    pub(super) fn broken(&self) -> u64 {
+    pub(crate) fn broken(&self) -> u64 {
         self.broken.values().sum()
     }
 }
@@ -45,7 +41,7 @@ impl Sample {
 ///
 /// # Errors
 /// [`Error::File`] when no column has a name.
-pub(super) fn toml(name: &Identifier, sample: &Sample, known: &Contracts) -> Result<String> {
+pub(crate) fn toml(name: &Identifier, sample: &Sample, known: &Contracts) -> Result<String> {
     let mut names = Names::new(known);
     let mut fields = String::new();
     let mut unique = Vec::new();
@@ -172,17 +168,13 @@ fn field(column: &Column, name: &Identifier, said: bool) -> String {
                 let _ = write!(
                     text,
                     "                # all fit a timestamp with unit = \"{}\", if this is a time",
-                    unit_name(unit)
+                    unit.name()
                 );
             }
             text.push('\n');
         }
         Proposed::Timestamp(unit) => {
-            let _ = writeln!(
-                text,
-                "type = \"timestamp\"\nunit = \"{}\"",
-                unit_name(*unit)
-            );
+            let _ = writeln!(text, "type = \"timestamp\"\nunit = \"{}\"", unit.name());
         }
         Proposed::Decimal { precision, scale } => {
             let (whole, decimals) = column.decimal_digits();
@@ -289,7 +281,7 @@ impl<'a> Names<'a> {
 }
 
 /// An identifier made of what of `text` can stand in one: `Card Balance (€)` → `card_balance`.
-pub(super) fn identifier_like(text: &str) -> Option<Identifier> {
+pub(crate) fn identifier_like(text: &str) -> Option<Identifier> {
     let snake = crate::contract::snake_case(text);
     let mut name = String::new();
     for c in snake.chars() {
@@ -330,6 +322,11 @@ fn commented(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
+}
+
+/// A header cell as a column's name, where it makes one.
+fn column_name(cell: &str) -> Option<Identifier> {
+    Identifier::new(&snake_case(cell)).ok()
 }
 
 #[cfg(test)]

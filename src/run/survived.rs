@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// What a warehouse file holds, as far as a person wants to know before it is published.
-pub(super) struct Contents {
-    pub(super) run: Option<PublishedRun>,
-    pub(super) batches: BTreeSet<LoadedBatch>,
+pub(crate) struct Contents {
+    pub(crate) run: Option<PublishedRun>,
+    pub(crate) batches: BTreeSet<LoadedBatch>,
     /// Dataset, number and revision of all that was ever loaded there, and when it was accepted.
-    pub(super) accepted: BTreeMap<(String, BatchNo, i32), Option<i64>>,
+    pub(crate) accepted: BTreeMap<(String, BatchNo, i32), Option<i64>>,
 }
 
 /// Ends well if a warehouse can be looked at, or says why not; the engine may end the process.
-pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
+pub(crate) fn look_at(path: &Path) -> Result<ExitStatus> {
     contents(path).map(|_| ExitStatus::Success)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn look_at(path: &Path) -> Result<ExitStatus> {
 ///
 /// # Errors
 /// When it can't be read; not even one that makes the engine crash ends this process.
-pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
+pub(crate) fn survived(path: &Path) -> Result<Option<Contents>> {
     survives(path)?;
     contents(path)
 }
@@ -41,7 +41,7 @@ pub(super) fn survived(path: &Path) -> Result<Option<Contents>> {
 ///
 /// # Errors
 /// [`Error::Warehouse`] when it does. What the child process has said otherwise, whoever opens the file is told, too.
-pub(super) fn survives(path: &Path) -> Result<()> {
+pub(crate) fn survives(path: &Path) -> Result<()> {
     let looked = env::current_exe().and_then(|program| {
         Command::new(program)
             .args(["rollback", "--look-at"])

@@ -1,6 +1,18 @@
-//! What every command that loads does: lock, copy, load batch after batch, publish once, report.
+//! A run: what every command that loads does. Claim, copy, load batch after batch, publish once, report.
+
+mod backlog;
+mod cadence;
+mod intake;
+mod plan;
+mod put_aside;
+mod queue;
+mod report;
+mod retention;
+mod survived;
+mod waiting;
 
 use std::{
+    any::Any,
     collections::{HashSet, VecDeque},
     fs,
     sync::Arc,
@@ -9,27 +21,30 @@ use std::{
 
 use duckdb::Connection;
 
-use super::{
-    Context,
-    archive::clear,
-    cadence::{self, Late},
-    load_report::Report,
-    progress::ProgressDisplay,
+pub(crate) use self::{
+    backlog::Backlog,
+    cadence::{Late, check as check_cadence, late},
+    intake::Intake,
+    plan::{Asked, Origin, Plan, Planned, make as make_plan},
+    put_aside::clear as clear_put_aside,
+    queue::{Limits, Queue},
+    report::Report,
+    retention::{limits as retention, loaded as loaded_anywhere},
+    survived::{Contents, look_at, survived},
+    waiting::{Index, NotTaken, Waiting},
 };
 use crate::{
     archive::{Archive, DismissedBatch, Removed},
     batch::Batch,
-    batch_no::BatchNo,
-    cli::{Doing, Format},
+    clock,
+    config::Config,
+    contract::Contracts,
     error::{Error, ExitStatus, Result},
     feed::Progress,
     history,
-    hook::Announcement,
     inbox::Inbox,
     ledger::{self, RunEntry, State},
     pipeline::{Ending, Outcome, Pipeline},
-    provider::Provider,
-    source_url::SourceUrl,
     stop::Stop,
     warehouse::{self, Claim, Warehouse, Writer},
 };
@@ -37,11 +52,20 @@ use crate::{
 /// What still runs on the blocking threads when a command is stopped gets so long to end.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
-/// A command that loads, under way.
-pub(super) struct LoadSession<'a> {
-    context: &'a Context,
+/// What a run is made with.
+pub(crate) struct Equipment<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) contracts: &'a Contracts,
+    /// Shows how far a load has come, until what it returns is dropped.
+    pub(crate) show: Box<dyn Fn(Arc<Progress>) -> Box<dyn Any> + 'a>,
+}
+
+/// A run under way.
+pub(crate) struct Run<'a> {
+    equipment: Equipment<'a>,
     command: &'static str,
-    doing: Doing,
+    /// How long another run is waited for.
+    lock_wait: Duration,
     pipeline: Pipeline<'a>,
     progress: Arc<Progress>,
     // Dropped after the pipeline, whose tasks run on it.
@@ -74,54 +98,12 @@ enum Cadence {
     Strict,
 }
 
-/// Batches to be loaded, made one by one when their turn comes: each may hold a long list.
-pub(super) trait Queue {
-    /// The batches' numbers.
-    fn names(&self) -> Vec<String>;
-
-    /// The batch at `index`.
-    fn take(&mut self, session: &LoadSession<'_>, index: usize) -> Result<Batch>;
-
-    /// What to load in place of a batch whose link is dead.
-    fn instead(&mut self, _: &LoadSession<'_>, _index: usize) -> Result<Option<Batch>> {
-        Ok(None)
-    }
-
-    /// What has become of the batch at `index`.
-    fn note(&mut self, _index: usize, _: &Outcome) {}
-}
-
-impl Queue for &[Batch] {
-    fn names(&self) -> Vec<String> {
-        let names = self.iter().map(|batch| batch.batch_no.to_string());
-        names.collect()
-    }
-
-    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Batch> {
-        Ok(self[index].clone())
-    }
-}
-
-/// When to stop before all batches are done.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Batches to try.
-    pub(super) batches: usize,
-    /// No batch is begun after this, and the one under way is cut off.
-    pub(super) until: Option<Instant>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            batches: usize::MAX,
-            until: None,
-        }
-    }
-}
-
-impl<'a> LoadSession<'a> {
-    pub(super) fn begin(context: &'a Context, command: &'static str, doing: Doing) -> Result<Self> {
+impl<'a> Run<'a> {
+    pub(crate) fn begin(
+        equipment: Equipment<'a>,
+        command: &'static str,
+        lock_wait: Duration,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("redledger-io")
@@ -136,17 +118,17 @@ impl<'a> LoadSession<'a> {
         let progress = Arc::new(Progress::default());
         let stop = Stop::on_signals(runtime.handle())?;
         let pipeline = Pipeline::new(
-            &context.config,
-            &context.contracts,
+            equipment.config,
+            equipment.contracts,
             runtime.handle().clone(),
             run_id.clone(),
             Arc::clone(&progress),
             stop.clone(),
         )?;
         Ok(Self {
-            context,
+            equipment,
             command,
-            doing,
+            lock_wait,
             pipeline,
             progress,
             runtime,
@@ -164,46 +146,19 @@ impl<'a> LoadSession<'a> {
         })
     }
 
-    pub(super) fn fetch_announcement(&self, url: &SourceUrl) -> Result<Vec<u8>> {
-        self.pipeline.fetch_announcement(url)
-    }
-
-    /// All that the configured provider has of a batch.
-    pub(super) fn ask_provider(&self, batch_no: &BatchNo) -> Result<Vec<Announcement>> {
-        let provider = Provider::new(&self.context.config.provider, |name| {
-            std::env::var(name).ok()
-        })?;
-        let provider = provider.ok_or_else(|| Error::Usage {
-            message: format!("{batch_no}: no provider is configured to ask for it"),
-            hint: Some("set [provider] url, or give the announcement to `redledger ingest`".into()),
-        })?;
-        let asked = provider.ask(self.pipeline.fetcher(), batch_no);
-        self.runtime.block_on(self.stop.unless(asked))
-    }
-
-    /// Runs `future` on the runtime that the downloads run on.
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
-    }
-
-    /// Runs `work`, which can't be dropped half-way, on a thread of its own; a signal ends only the wait for it.
-    pub(super) fn wait_for<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || sender.send(work()));
-        let answer = async {
-            receiver
-                .await
-                .unwrap_or_else(|_| Err(Error::Internal("a reading thread has panicked".into())))
-        };
-        self.runtime.block_on(self.stop.unless(answer))
+    /// What gets hold of batches.
+    pub(crate) fn intake(&self) -> Intake<'a> {
+        Intake {
+            config: self.equipment.config,
+            fetcher: self.pipeline.fetcher().clone(),
+            runtime: self.runtime.handle().clone(),
+            stop: self.stop.clone(),
+        }
     }
 
     /// Reports datasets that are late at the end; when `strict`, they need a person.
-    pub(super) fn watch_cadence(&mut self, strict: bool) -> Result<()> {
-        cadence::check(self.context)?;
+    pub(crate) fn watch_cadence(&mut self, strict: bool) -> Result<()> {
+        cadence::check(self.equipment.config, self.equipment.contracts)?;
         self.cadence = if strict {
             Cadence::Strict
         } else {
@@ -212,15 +167,18 @@ impl<'a> LoadSession<'a> {
         Ok(())
     }
 
-    fn look_for_late(&self, connection: Option<&Connection>) -> Result<Option<Vec<Late>>> {
+    fn late_by(&self, connection: Option<&Connection>) -> Result<Option<Vec<Late>>> {
         if self.cadence == Cadence::Unwatched {
             return Ok(None);
         }
-        cadence::late(self.context, connection, ledger::now()).map(Some)
+        let Equipment {
+            config, contracts, ..
+        } = self.equipment;
+        cadence::late(config, contracts, connection, clock::now()).map(Some)
     }
 
     /// Takes note of something that concerns one source only.
-    pub(super) fn note_error(&mut self, error: Error) {
+    pub(crate) fn note_error(&mut self, error: Error) {
         match error {
             Error::Stopped { .. } => self.stopped = Some(error),
             error => self.errors.push(error),
@@ -228,35 +186,35 @@ impl<'a> LoadSession<'a> {
     }
 
     /// Takes note of a source that was not looked at.
-    pub(super) fn note_left(&mut self, source: String) {
+    pub(crate) fn note_left(&mut self, source: String) {
         self.left.push(source);
     }
 
     /// Whether a signal has ended something.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
 
     /// Whether what was loaded is published: a fault undoes it.
-    pub(super) fn is_published(&self) -> bool {
+    pub(crate) fn is_published(&self) -> bool {
         self.fault.is_none()
     }
 
     /// Waits until no other run is under way; from then on none begins before this session ends.
-    pub(super) fn lock(&mut self) -> Result<()> {
+    pub(crate) fn claim(&mut self) -> Result<()> {
         if self.claim.is_some() {
             return Ok(());
         }
-        let data_dir = &self.context.config.data_dir;
+        let data_dir = &self.equipment.config.data_dir;
         fs::create_dir_all(data_dir).map_err(Error::io("make the data directory", data_dir))?;
         let path = data_dir.join("lock");
-        let wait = self.doing.lock_wait;
+        let wait = self.lock_wait;
         self.claim = Some(Claim::acquire(&path, wait, self.command, &self.stop)?);
         Ok(())
     }
 
     /// Loads the batches in order and publishes what they have changed, once.
-    pub(super) fn load_all(&mut self, batches: &[Batch]) {
+    pub(crate) fn load_all(&mut self, batches: &[Batch]) {
         self.load_some(&mut &*batches, Limits::default());
     }
 
@@ -264,7 +222,7 @@ impl<'a> LoadSession<'a> {
     ///
     /// A signal ends the batch under way, of which nothing is loaded; those before it are published. A fault of the
     /// machine or the warehouse ends everything; the report has it.
-    pub(super) fn load_some(&mut self, batches: &mut impl Queue, limits: Limits) {
+    pub(crate) fn load_some(&mut self, batches: &mut impl Queue, limits: Limits) {
         let names = batches.names();
         if names.is_empty() {
             return;
@@ -285,8 +243,8 @@ impl<'a> LoadSession<'a> {
     }
 
     /// Writes down what a person has dismissed, and publishes it.
-    pub(super) fn dismiss(&mut self, dismissed: &[DismissedBatch], outcomes: Vec<Outcome>) {
-        let archive = Archive::new(&self.context.config.data_dir);
+    pub(crate) fn dismiss(&mut self, dismissed: &[DismissedBatch], outcomes: Vec<Outcome>) {
+        let archive = Archive::new(&self.equipment.config.data_dir);
         let published = archive.dismiss(dismissed).and_then(|()| {
             self.outcomes = outcomes;
             let none: &[Batch] = &[];
@@ -297,7 +255,7 @@ impl<'a> LoadSession<'a> {
 
     /// What the warehouse has is not withdrawn: a rollback was cut off between writing it down and doing it.
     fn forget_undone_rollbacks(&self, warehouse: &Warehouse) -> Result<()> {
-        let archive = Archive::new(&self.context.config.data_dir);
+        let archive = Archive::new(&self.equipment.config.data_dir);
         let withdrawn = archive.withdrawn()?;
         if withdrawn.revisions().is_empty() {
             return Ok(());
@@ -314,7 +272,7 @@ impl<'a> LoadSession<'a> {
 
     /// Tells the warehouse what people have dismissed: one that a rollback has put back knows nothing of it.
     fn carry_out_dismissals(&self, warehouse: &mut Warehouse) -> Result<bool> {
-        let dismissed = Archive::new(&self.context.config.data_dir).dismissed()?;
+        let dismissed = Archive::new(&self.equipment.config.data_dir).dismissed()?;
         if dismissed.is_empty() {
             return Ok(false);
         }
@@ -332,7 +290,7 @@ impl<'a> LoadSession<'a> {
     }
 
     /// The numbers of batches of which nothing is left to do.
-    pub(super) fn closed(&self) -> HashSet<String> {
+    pub(crate) fn closed(&self) -> HashSet<String> {
         let closed = self
             .outcomes
             .iter()
@@ -347,17 +305,16 @@ impl<'a> LoadSession<'a> {
         turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<()> {
-        self.lock()?;
-        let config = &self.context.config;
+        self.claim()?;
+        let config = self.equipment.config;
         // Nobody else writes now: whatever is half-written there, a dead process has left.
         Inbox::new(&config.data_dir).remove_leftovers()?;
         Archive::new(&config.data_dir).remove_leftovers()?;
         let may_begin_anew = self.command == "backfill";
         let mut writer = Writer::open(config, may_begin_anew, &self.stop)?;
-        let display =
-            ProgressDisplay::start(self.context.show_progress, Arc::clone(&self.progress));
+        let shown = (self.equipment.show)(Arc::clone(&self.progress));
         let loaded = self.load_into(writer.warehouse(), batches, turns, limits);
-        drop(display);
+        drop(shown);
         if loaded? {
             writer.publish()?;
             self.clear_archive();
@@ -369,7 +326,7 @@ impl<'a> LoadSession<'a> {
     /// is asked of the files themselves, so this is for after the warehouse is closed: to open it a second time
     /// in this process would drop the engine's lock.
     fn clear_archive(&self) {
-        match clear(&self.context.config) {
+        match retention::clear(self.equipment.config) {
             Ok(removed) if removed == Removed::default() => {}
             Ok(removed) => tracing::info!(
                 revisions = removed.revisions.len(),
@@ -427,7 +384,7 @@ impl<'a> LoadSession<'a> {
         if !is_told && !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
-        self.late = self.look_for_late(Some(warehouse.connection()))?;
+        self.late = self.late_by(Some(warehouse.connection()))?;
         let exit = self.exit_status();
         ledger::record_run(
             warehouse.connection(),
@@ -455,9 +412,9 @@ impl<'a> LoadSession<'a> {
         index: usize,
     ) -> Result<Outcome> {
         self.stop.check()?;
-        let outcome = self.load_one(warehouse, &batches.take(self, index)?)?;
+        let outcome = self.load_one(warehouse, &batches.take(&self.intake(), index)?)?;
         if outcome.outcome == Ending::Expired
-            && let Some(other) = batches.instead(self, index)?
+            && let Some(other) = batches.instead(&self.intake(), index)?
         {
             return self.load_one(warehouse, &other);
         }
@@ -493,43 +450,38 @@ impl<'a> LoadSession<'a> {
         all.max().unwrap_or(ExitStatus::Success)
     }
 
-    pub(super) fn report(&self) -> Report<'_> {
+    pub(crate) fn report(&self) -> Report<'_> {
         Report {
             run_id: &self.run_id,
-            warehouse: self.context.config.warehouse_path(),
+            warehouse: self.equipment.config.warehouse_path(),
             exit: self.exit_status(),
             outcomes: &self.outcomes,
             errors: self.errors.iter().chain(&self.fault).collect(),
             published: self.is_published(),
-            given: &self.context.given,
             left: &self.left,
             stopped: self.stopped.as_ref(),
             late: self.late.as_deref().unwrap_or_default(),
         }
     }
 
-    /// Prints the result; returns how the process should exit.
-    pub(super) fn finish(mut self) -> Result<ExitStatus> {
-        // Nothing was written: what is published tells.
-        if self.late.is_none()
-            && self.is_published()
-            && !self.context.config.expected_every.is_empty()
-        {
-            let connection = warehouse::open_reading(&self.context.config.warehouse_path())?;
-            self.late = self.look_for_late(connection.as_ref())?;
+    /// Looks for late datasets where nothing was written: what is published tells.
+    ///
+    /// # Errors
+    /// What keeps the warehouse from being read.
+    pub(crate) fn look_for_late(&mut self) -> Result<()> {
+        let config = self.equipment.config;
+        if self.late.is_none() && self.is_published() && !config.expected_every.is_empty() {
+            let connection = warehouse::open_reading(&config.warehouse_path())?;
+            self.late = self.late_by(connection.as_ref())?;
         }
-        self.report().print(self.doing.format)?;
-        if let Some(fault) = &self.fault
-            && self.doing.format == Format::Json
-        {
-            // Whoever reads the report may not look at stderr, and whoever is woken up may not have the report.
-            super::report_error(fault);
-        }
-        let exit = self.exit_status();
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
         if self.stop.is_requested() {
             // A name that is being looked up, for one, can't be waited for.
             self.runtime.shutdown_timeout(LAST_WAIT);
         }
-        Ok(exit)
     }
 }

@@ -8,32 +8,29 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::{
-    Context,
-    ingest::dataset_of,
-    session::{LoadSession, Queue},
-};
+use super::{intake::Intake, queue::Queue};
 use crate::{
     batch::{Batch, Way},
-    contract::Contract,
+    clock,
+    config::Config,
+    contract::{Contract, Contracts},
     error::{Error, Result},
     hook::{self, Announcement, Assembled, Content, ListRow, Part},
     inbox::{FirstDelivery, Inbox, Kept},
-    ledger,
     pipeline::Outcome,
 };
 
 /// An announcement that is not taken up, and why.
-pub(super) type NotTaken = (PathBuf, String);
+pub(crate) type NotTaken = (PathBuf, String);
 
 /// A batch and the inbox files that its announcements are in.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     /// Without its rows.
-    pub(super) batch: hook::Batch,
-    pub(super) dataset: Option<Arc<Contract>>,
-    pub(super) files: Vec<PathBuf>,
+    pub(crate) batch: hook::Batch,
+    pub(crate) dataset: Option<Arc<Contract>>,
+    pub(crate) files: Vec<PathBuf>,
     /// What has become of it, once its turn has come.
-    pub(super) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 /// A file of the inbox, as it was when the index was made.
@@ -69,15 +66,17 @@ impl Document {
 }
 
 /// The inbox, understood.
-pub(super) struct Index {
-    pub(super) waiting: Vec<Waiting>,
+pub(crate) struct Index {
+    pub(crate) waiting: Vec<Waiting>,
     /// What can't be understood.
-    pub(super) bad: Vec<NotTaken>,
+    pub(crate) bad: Vec<NotTaken>,
     /// What the system or the settings don't let us take up. It stays: somebody may well see to it before the next run.
-    pub(super) left: Vec<NotTaken>,
+    pub(crate) left: Vec<NotTaken>,
+    /// Why of the files in `bad` and `left`.
+    pub(crate) errors: Vec<Error>,
     documents: Vec<Document>,
     /// When it was made, in epoch microseconds.
-    pub(super) now: i64,
+    pub(crate) now: i64,
 }
 
 impl Queue for Index {
@@ -89,7 +88,7 @@ impl Queue for Index {
         names.collect()
     }
 
-    fn take(&mut self, _: &LoadSession<'_>, index: usize) -> Result<Batch> {
+    fn take(&mut self, _: &Intake<'_>, index: usize) -> Result<Batch> {
         let waiting = &self.waiting[index];
         let mut batch = waiting.batch.clone();
         if let Content::Rows(rows) = &mut batch.content {
@@ -142,18 +141,19 @@ impl Index {
     }
 
     /// Reads the inbox. What is not taken up comes back with the reason.
-    pub(super) fn make(
-        context: &Context,
+    pub(crate) fn make(
+        config: &Config,
+        contracts: &Contracts,
         inbox: &Inbox,
         paths: &[PathBuf],
-        session: &mut LoadSession<'_>,
     ) -> Result<Self> {
         let mut index = Self {
             waiting: Vec::new(),
             bad: Vec::new(),
             left: Vec::new(),
+            errors: Vec::new(),
             documents: Vec::new(),
-            now: ledger::now(),
+            now: clock::now(),
         };
         let is_signed_in_part = paths.iter().any(|path| Inbox::resource_of(path).is_some());
         let first = match is_signed_in_part {
@@ -174,7 +174,7 @@ impl Index {
                 Err(error) => {
                     let error = Error::io("read the announcement", path)(error);
                     index.left.push((path.clone(), error.chain()));
-                    session.note_error(error);
+                    index.errors.push(error);
                     continue;
                 }
             };
@@ -191,18 +191,18 @@ impl Index {
                     announcements.extend(received);
                     index.documents.push(document);
                 }
-                Err(error) => index.reject(path, error, session),
+                Err(error) => index.reject(path, error),
             }
         }
-        index.assemble(context, announcements, session);
+        index.assemble(config, contracts, announcements);
         Ok(index)
     }
 
     fn assemble(
         &mut self,
-        context: &Context,
+        config: &Config,
+        contracts: &Contracts,
         announcements: Vec<Announcement>,
-        session: &mut LoadSession<'_>,
     ) {
         let mut refused: HashSet<PathBuf> = HashSet::new();
         for Assembled {
@@ -217,13 +217,13 @@ impl Index {
                 Ok(batch) => batch,
                 Err(error) => {
                     if let Some(path) = files.first() {
-                        self.reject(path, error, session);
+                        self.reject(path, error);
                     }
                     refused.extend(files);
                     continue;
                 }
             };
-            match dataset_of(context, None, batch.event_type.as_deref()) {
+            match contracts.of_event(&config.hook.events, batch.event_type.as_deref()) {
                 Ok(dataset) => self.waiting.push(Waiting {
                     batch,
                     dataset,
@@ -235,7 +235,7 @@ impl Index {
                     let why = error.chain();
                     self.left
                         .extend(files.into_iter().map(|path| (path, why.clone())));
-                    session.note_error(error);
+                    self.errors.push(error);
                 }
             }
         }
@@ -255,20 +255,20 @@ impl Index {
         }
     }
 
-    fn reject(&mut self, path: &Path, error: Error, session: &mut LoadSession<'_>) {
+    fn reject(&mut self, path: &Path, error: Error) {
         let hint = error
             .hint()
             .map(|hint| format!("\nhint: {hint}"))
             .unwrap_or_default();
         let note = format!("{}{hint}\n", error.chain());
         self.bad.push((path.to_path_buf(), note));
-        session.note_error(error);
+        self.errors.push(error);
     }
 }
 
 /// Where only the `resource` was signed and it was received before, whatever else the envelope says is what the first
 /// one said: anybody who has seen it can have sent it again.
-pub(in super::super) fn keep_first_time(
+pub(crate) fn keep_first_time(
     path: &Path,
     first: &HashMap<String, FirstDelivery>,
     announcements: &mut [Announcement],
