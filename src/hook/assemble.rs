@@ -7,11 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    Announcement,
-    batch::Assembled,
-    page_set::{Page, PageSet},
-};
+use super::{Announcement, batch::Assembled, page::Page, page_set::PageSet};
 use crate::batch_no::BatchNo;
 
 /// Puts the pages of each number together, whatever order they came in.
