@@ -18,36 +18,36 @@ impl BatchNo {
     ///
     /// # Errors
     /// A sentence that says what is wrong, without repeating the value.
-    pub fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, InvalidBatchNo> {
         if text.is_empty() {
-            return Err("`batchNo` is empty".into());
+            return Err(InvalidBatchNo("is empty".into()));
         }
         if text.len() > Self::MAX_LENGTH {
-            return Err(format!(
-                "`batchNo` has {} bytes where at most {} are allowed",
+            return Err(InvalidBatchNo(format!(
+                "has {} bytes where at most {} are allowed",
                 text.len(),
                 Self::MAX_LENGTH
-            ));
+            )));
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| is_invisible(*c)) {
-            return Err(format!(
-                "`batchNo` has {}, which is not seen, at position {}: only letters, digits, `_`, `.` and `-` are allowed",
+            return Err(InvalidBatchNo(format!(
+                "has {}, which is not seen, at position {}: only letters, digits, `_`, `.` and `-` are allowed",
                 code_point(c),
                 text[..at].chars().count() + 1
-            ));
+            )));
         }
         let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
         if !text.as_bytes()[0].is_ascii_alphanumeric() {
-            return Err("`batchNo` must start with a letter or a digit".into());
+            return Err(InvalidBatchNo("must start with a letter or a digit".into()));
         }
         match text
             .char_indices()
             .find(|(_, c)| !u8::try_from(*c).is_ok_and(allowed))
         {
-            Some((at, c)) => Err(format!(
-                "`batchNo` has {c:?} at position {} where only letters, digits, `_`, `.` and `-` are allowed",
+            Some((at, c)) => Err(InvalidBatchNo(format!(
+                "has {c:?} at position {} where only letters, digits, `_`, `.` and `-` are allowed",
                 at + 1
-            )),
+            ))),
             None => Ok(Self(text.to_owned())),
         }
     }
@@ -56,6 +56,25 @@ impl BatchNo {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What is wrong with a batch's number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidBatchNo(String);
+
+impl InvalidBatchNo {
+    /// In words, of a number that people know by this name.
+    #[must_use]
+    pub fn of(&self, name: &str) -> String {
+        format!("{name} {}", self.0)
+    }
+}
+
+/// As an announcement has it.
+impl fmt::Display for InvalidBatchNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.of("`batchNo`"))
     }
 }
 
@@ -76,7 +95,9 @@ mod tests {
             ("\u{feff}B1", "U+FEFF, which is not seen, at position 1"),
             ("批\u{a0}1", "U+00A0, which is not seen, at position 2"),
         ] {
-            let message = BatchNo::new(text).expect_err("not a batch number");
+            let message = BatchNo::new(text)
+                .expect_err("not a batch number")
+                .to_string();
             assert!(message.contains(words), "{message}");
         }
     }

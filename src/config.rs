@@ -25,6 +25,7 @@ pub use self::{
     },
 };
 use crate::{
+    data_dir,
     error::{Error, Result},
     toml_file,
 };
@@ -86,7 +87,7 @@ impl Config {
     /// The file that analysts open; where it is a link, the file that this leads to: that one is replaced.
     #[must_use]
     pub fn warehouse_path(&self) -> PathBuf {
-        let path = self.data_dir.join("warehouse.duckdb");
+        let path = data_dir::warehouse(&self.data_dir);
         match path.is_symlink() {
             // One that leads nowhere is refused by whoever opens it.
             true => path.canonicalize().unwrap_or(path),
@@ -97,7 +98,7 @@ impl Config {
     /// Where delivered files are kept.
     #[must_use]
     pub fn archive_dir(&self) -> PathBuf {
-        self.data_dir.join("archive")
+        data_dir::archive(&self.data_dir)
     }
 }
 

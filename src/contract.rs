@@ -95,26 +95,64 @@ pub enum FieldType {
     Boolean,
 }
 
+/// A DuckDB type that a column may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `VARCHAR`.
+    Varchar,
+    /// `UUID`.
+    Uuid,
+    /// `BIGINT`.
+    BigInt,
+    /// `DECIMAL`.
+    Decimal(DecimalWidth),
+    /// `TIMESTAMP`.
+    Timestamp,
+    /// `UTINYINT`.
+    UTinyInt,
+    /// `BOOLEAN`.
+    Boolean,
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Varchar => f.write_str("VARCHAR"),
+            Self::Uuid => f.write_str("UUID"),
+            Self::BigInt => f.write_str("BIGINT"),
+            Self::Decimal(width) => width.fmt(f),
+            Self::Timestamp => f.write_str("TIMESTAMP"),
+            Self::UTinyInt => f.write_str("UTINYINT"),
+            Self::Boolean => f.write_str("BOOLEAN"),
+        }
+    }
+}
+
 impl FieldType {
     /// The DuckDB type of the column.
     #[must_use]
-    pub fn sql(&self) -> String {
+    pub fn column_type(&self) -> ColumnType {
         match self {
-            Self::Text { .. } | Self::Currency { .. } | Self::Url => "VARCHAR".into(),
-            Self::Uuid => "UUID".into(),
-            Self::Integer { .. } => "BIGINT".into(),
+            Self::Text { .. } | Self::Currency { .. } | Self::Url => ColumnType::Varchar,
+            Self::Uuid => ColumnType::Uuid,
+            Self::Integer { .. } => ColumnType::BigInt,
             Self::Decimal {
                 precision, scale, ..
-            } => DecimalWidth {
+            } => ColumnType::Decimal(DecimalWidth {
                 precision: *precision,
                 scale: *scale,
-            }
-            .to_string(),
-            Self::Timestamp { .. } => "TIMESTAMP".into(),
-            Self::Enum { numeric: true, .. } => "UTINYINT".into(),
-            Self::Enum { numeric: false, .. } => "VARCHAR".into(),
-            Self::Boolean => "BOOLEAN".into(),
+            }),
+            Self::Timestamp { .. } => ColumnType::Timestamp,
+            Self::Enum { numeric: true, .. } => ColumnType::UTinyInt,
+            Self::Enum { numeric: false, .. } => ColumnType::Varchar,
+            Self::Boolean => ColumnType::Boolean,
         }
+    }
+
+    /// The same as SQL.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        self.column_type().to_string()
     }
 
     /// The contract's word for the type.

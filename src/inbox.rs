@@ -27,6 +27,7 @@ use self::{
     folder::{files, is_announcement},
 };
 use crate::{
+    data_dir,
     durable::{INCOMING, create_private, entries, half_written, sync_folder, try_lock},
     error::{Error, Result},
 };
@@ -68,7 +69,7 @@ impl Inbox {
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self {
-            folder: data_dir.join("inbox"),
+            folder: data_dir::inbox(data_dir),
             known: Mutex::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! which only grow, so DuckDB's zone maps skip every older row group and no step slows down as the
 //! warehouse grows.
 
+mod control_name;
 mod controls;
 mod keys;
 mod recount;
@@ -16,9 +17,8 @@ use std::{
 
 pub(crate) use self::controls::control;
 pub use self::{
-    controls::{
-        Figure, HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, is_sum, rule_of,
-    },
+    control_name::ControlName,
+    controls::{Figure, Totals},
     keys::Repeated,
     recount::{read_all, recount},
 };

@@ -4,6 +4,10 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 /// Most rejections of one file that the ledger keeps; it counts all.
 pub const KEPT_PER_FILE: u64 = 10_000;
+/// Most bytes of records that are kept of one batch while its rows are read: it may name 100,000 files.
+pub const KEPT_BYTES: usize = 64 << 20;
+/// Most rows with a repeated key that are kept of one batch.
+pub const KEPT_REPEATED: u64 = 200_000;
 
 /// Why a row was rejected. The texts are part of the public interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -39,6 +39,7 @@ use crate::{
     clock,
     config::Config,
     contract::Contracts,
+    data_dir,
     error::{Error, ExitStatus, Result},
     feed::Progress,
     history,
@@ -207,7 +208,7 @@ impl<'a> Run<'a> {
         }
         let data_dir = &self.equipment.config.data_dir;
         fs::create_dir_all(data_dir).map_err(Error::io("make the data directory", data_dir))?;
-        let path = data_dir.join("lock");
+        let path = data_dir::lock(data_dir);
         let wait = self.lock_wait;
         self.claim = Some(Claim::acquire(&path, wait, self.command, &self.stop)?);
         Ok(())

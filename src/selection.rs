@@ -95,9 +95,7 @@ fn is_up_to(number: &str, last: &str) -> bool {
 }
 
 fn number(text: &str) -> Result<BatchNo> {
-    BatchNo::new(text).map_err(|message| {
-        Error::usage(format!("`{text}`: {}", message.replace("`batchNo`", "it")))
-    })
+    BatchNo::new(text).map_err(|invalid| Error::usage(format!("`{text}`: {}", invalid.of("it"))))
 }
 
 #[cfg(test)]

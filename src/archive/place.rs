@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::delivery::DeliveredFile;
 
+use crate::data_dir;
+
 /// The archive below `data_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
@@ -17,7 +19,7 @@ impl Archive {
     pub fn new(data_dir: &Path) -> Self {
         Self {
             data_dir: data_dir.to_path_buf(),
-            folder: data_dir.join("archive"),
+            folder: data_dir::archive(data_dir),
         }
     }
 

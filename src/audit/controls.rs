@@ -3,11 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{questions::Audit, tables::Tables};
-use crate::{
-    error::Result,
-    ledger::quoted,
-    load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, accounted, is_sum},
-};
+use crate::{error::Result, ledger::quoted, load::ControlName};
 
 /// A dataset's share of a batch: `_part_<n>` has the batch's number and revision, what the dataset's files come to, and
 /// what its table has of them.
@@ -107,7 +103,7 @@ impl Audit<'_> {
     /// For every dataset of a batch there is a control that accounts for its rows; none where a batch that may name
     /// files has named none.
     fn find_unaccounted(&mut self, part: &Part, owner: &str, child: Option<&str>) -> Result<()> {
-        let control = accounted(&part.dataset);
+        let control = ControlName::Accounted(&part.dataset).to_string();
         let is_due = part.dataset == owner || Some(part.dataset.as_str()) != child;
         self.find(&format!(
             "SELECT {of}, p.batch_no, p.revision, {what}, NULL, NULL FROM {part} p \
@@ -125,7 +121,7 @@ impl Audit<'_> {
         let read = format!(
             "FROM {own} o JOIN {lines} l ON l.batch_no = o.batch_no AND l.revision = o.revision \
              WHERE EXISTS (SELECT 1 FROM _noted n WHERE n.batch_no = o.batch_no AND n.revision = o.revision AND n.name = {})",
-            quoted(&accounted(&lines.dataset)),
+            quoted(&ControlName::Accounted(&lines.dataset).to_string()),
             own = own.name,
             lines = lines.name,
         );
@@ -140,17 +136,17 @@ impl Audit<'_> {
              SELECT sum(TRY_CAST(n.actual AS BIGINT)) FROM _noted n WHERE n.batch_no = o.batch_no \
              AND n.revision = o.revision AND n.name = {}), 0)::HUGEINT)::VARCHAR AS expected, \
              CASE WHEN o.files_named = o.files_stated THEN l.read::VARCHAR END AS actual {read}",
-            quoted(LINE_TOTAL),
-            quoted(LINES_PASSED_OVER),
+            quoted(&ControlName::LineTotal.to_string()),
+            quoted(&ControlName::LinesPassedOver.to_string()),
         ))
     }
 
     /// What was expected is what the controls say that was.
     fn find_expected(&mut self, owner: &str) -> Result<()> {
-        let stated = |control: &str| {
+        let stated = |control: ControlName<'_>| {
             format!(
                 "any_value(TRY_CAST(n.expected AS UBIGINT)) FILTER (n.name = {})",
-                quoted(control)
+                quoted(&control.to_string())
             )
         };
         self.find(&format!(
@@ -160,8 +156,8 @@ impl Audit<'_> {
              GROUP BY b.batch_no, b.revision) \
              SELECT {}, batch_no, revision, 'rows expected', entered, announced FROM stated \
              WHERE entered IS DISTINCT FROM announced",
-            stated(HOOK_TOTAL),
-            stated(LINE_TOTAL),
+            stated(ControlName::HookTotal),
+            stated(ControlName::LineTotal),
             quoted(owner),
         ))
     }
@@ -230,7 +226,7 @@ impl Audit<'_> {
         })?;
         let sums = names
             .iter()
-            .filter(|name| is_sum(name))
+            .filter(|name| matches!(ControlName::parse(name), Some(ControlName::Sum(_))))
             .map(|name| quoted(name));
         let sums: Vec<String> = std::iter::once("''".to_owned()).chain(sums).collect();
         Ok(sums.join(", "))
@@ -247,7 +243,7 @@ fn again_of(part: &Part, owner: &str, tables: &Tables) -> Vec<String> {
         )
     };
     let mut again = vec![select(
-        &accounted(&part.dataset),
+        &ControlName::Accounted(&part.dataset).to_string(),
         "read",
         "(rows + rejected)",
     )];
@@ -258,7 +254,7 @@ fn again_of(part: &Part, owner: &str, tables: &Tables) -> Vec<String> {
         }
     }
     if part.dataset == owner {
-        again.push(select(HOOK_TOTAL, "NULL", "read"));
+        again.push(select(&ControlName::HookTotal.to_string(), "NULL", "read"));
     }
     again
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     archive::{Archive, Removed},
     cli::{ArchiveCommand, Format, ReadOptions},
+    data_dir,
     error::{ExitStatus, Result},
     run,
     stop::Stop,
@@ -63,7 +64,7 @@ fn verify(context: &Context, read: ReadOptions) -> Result<ExitStatus> {
 fn prune(context: &Context, dry_run: bool) -> Result<ExitStatus> {
     let config = &context.config;
     // Not while a run is keeping files.
-    let lock = config.data_dir.join("lock");
+    let lock = data_dir::lock(&config.data_dir);
     let _lock = if config.data_dir.is_dir() {
         Some(Claim::acquire(
             &lock,

@@ -11,6 +11,7 @@ use crate::{
     archive::Archive,
     batch_no::BatchNo,
     cli::{Backfill, Format},
+    data_dir,
     error::{Error, ExitStatus, Result},
     hook,
     run::{self, Asked, Backlog, Limits, Origin, Plan, Planned},
@@ -32,7 +33,7 @@ pub(super) fn run(context: &Context, arguments: &Backfill) -> Result<ExitStatus>
     }
     let own = Archive::new(&context.config.data_dir);
     let archive = match &arguments.from_data_dir {
-        Some(data_dir) if !data_dir.join("archive").is_dir() => {
+        Some(data_dir) if !data_dir::archive(data_dir).is_dir() => {
             return Err(Error::usage(format!(
                 "{} holds no archive",
                 data_dir.display()

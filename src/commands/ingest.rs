@@ -44,10 +44,9 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         .map(|name| context.contracts.announced(name))
         .transpose()?;
     let batch_no = match &arguments.batch_no {
-        Some(text) => Some(
-            BatchNo::new(text)
-                .map_err(|message| Error::usage(message.replace("`batchNo`", "--batch-no")))?,
-        ),
+        Some(text) => {
+            Some(BatchNo::new(text).map_err(|invalid| Error::usage(invalid.of("--batch-no")))?)
+        }
         None => None,
     };
     let wanted = match batch_no {

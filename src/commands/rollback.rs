@@ -16,7 +16,7 @@ use crate::{
     archive::{Archive, WithdrawnRevision},
     batch_no::BatchNo,
     cli::{Format, Rollback},
-    clock,
+    clock, data_dir,
     error::{Error, ExitStatus, Result},
     ledger::LoadedBatch,
     run::{self, Contents},
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus>
         }
         // Renames that a crash can't break: there is nothing to stop in the middle.
         Some(Claim::acquire(
-            &data_dir.join("lock"),
+            &data_dir::lock(data_dir),
             arguments.load.lock_wait,
             "rollback",
             &Stop::default(),

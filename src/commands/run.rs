@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cli::{Format, Run},
     config::Config,
+    data_dir,
     error::{Error, ExitStatus, Result},
     hook,
     inbox::{Fate, Inbox},
@@ -86,7 +87,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     {
         run.note_error(error);
     }
-    let done = context.config.data_dir.join("inbox/done");
+    let done = data_dir::done(&context.config.data_dir);
     forget_old(&inbox, &done, context.config.inbox.keep_done);
     finish(context, run, arguments.load.format)
 }
@@ -94,7 +95,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
 /// That there is something of ours: a misspelt folder, or a volume that is not mounted, has nothing to do every night.
 fn check_place(config: &Config) -> Result<()> {
     let data_dir = &config.data_dir;
-    let inbox = data_dir.join("inbox");
+    let inbox = data_dir::inbox(data_dir);
     let has_inbox = inbox.try_exists().map_err(Error::io("look for", &inbox))?;
     if has_inbox || warehouse::exists(&config.warehouse_path())? {
         return Ok(());

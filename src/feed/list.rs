@@ -19,6 +19,7 @@ use crate::{
     reader::{InlineReader, InlineRow},
     rejection::RejectionCode,
     scan::{Scan, ScanFile, ScanMessage},
+    source::Provenance,
 };
 
 /// Rows that came inside the announcement.
@@ -86,9 +87,7 @@ impl Feed {
             url: origin,
             bytes,
             hash,
-            etag: None,
-            content_type: None,
-            last_modified: None,
+            provenance: Provenance::default(),
             named_by: None,
             encoding: "UTF-8",
             header: columns.join(","),

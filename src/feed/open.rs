@@ -7,20 +7,18 @@ use super::{
     tally::{Tally, Tap},
 };
 use crate::{
-    archive::{Archive, DeliveredFile},
+    archive::Archive,
     batch::FileSource,
     contract::Contract,
     error::{Error, Result},
     reader::{Header, ReaderOptions, RecordReader},
-    source::{Opened, Wholeness, charset, open_file},
+    source::{Opened, Provenance, Wholeness, charset, open_file},
 };
 
 /// A file whose header has been read.
 pub(crate) struct OpenFile {
     pub(crate) origin: String,
-    pub(crate) etag: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) last_modified: Option<String>,
+    pub(crate) provenance: Provenance,
     pub(crate) wholeness: Wholeness,
     /// Headers whose checksums could not be read.
     pub(crate) unread_checksums: Vec<&'static str>,
@@ -77,29 +75,22 @@ impl Feed {
                 ..open_file(spool).await?
             },
             FileSource::Archived(archived) => {
-                let DeliveredFile {
-                    url,
-                    etag,
-                    content_type,
-                    last_modified,
-                    bytes,
-                    ..
-                } = archived.file.clone();
+                let file = archived.file.clone();
                 Opened {
-                    origin: url,
-                    etag,
-                    content_type,
-                    last_modified,
-                    length: Some(bytes),
+                    origin: file.url,
+                    provenance: Provenance {
+                        etag: file.etag,
+                        content_type: file.content_type,
+                        last_modified: file.last_modified,
+                    },
+                    length: Some(file.bytes),
                     ..open_file(&archived.archive.path_of(&archived.file)).await?
                 }
             }
         };
         let Opened {
             origin,
-            etag,
-            content_type,
-            last_modified,
+            provenance,
             length,
             body,
             wholeness,
@@ -124,7 +115,7 @@ impl Feed {
             origin: origin.clone(),
             delimiter: csv.map(|csv| csv.delimiter),
             encoding: csv.and_then(|csv| csv.encoding),
-            charset: content_type.as_deref().and_then(charset),
+            charset: provenance.content_type.as_deref().and_then(charset),
             max_record: usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX),
             skip_lines,
             may_be_empty: expected_rows == Some(0),
@@ -132,9 +123,7 @@ impl Feed {
         let reader = RecordReader::open(tap, options).await?;
         Ok(OpenFile {
             origin,
-            etag,
-            content_type,
-            last_modified,
+            provenance,
             wholeness,
             unread_checksums,
             tally,

@@ -23,7 +23,7 @@ use crate::{
     reader::{Asides, Chunk, Header, ReaderOptions, RecordReader},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{Proof, open_file},
+    source::{Proof, Provenance, open_file},
     source_url::redacted,
 };
 
@@ -47,9 +47,7 @@ pub(crate) struct FedFile {
     pub(crate) url: String,
     pub(crate) bytes: u64,
     pub(crate) hash: String,
-    pub(crate) etag: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) last_modified: Option<String>,
+    pub(crate) provenance: Provenance,
     pub(crate) named_by: Option<NamedBy>,
     /// What an inline list is known by.
     pub(crate) identity: Option<String>,
@@ -117,9 +115,7 @@ impl Feed {
         };
         let OpenFile {
             origin,
-            etag,
-            content_type,
-            last_modified,
+            provenance,
             wholeness,
             unread_checksums,
             tally,
@@ -193,9 +189,7 @@ impl Feed {
             url: job.source.origin(),
             bytes,
             hash,
-            etag,
-            content_type,
-            last_modified,
+            provenance,
             named_by: job.named_by,
             encoding: reader.encoding(),
             header: redacted(&reader.header().raw).into_owned(),

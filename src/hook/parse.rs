@@ -302,7 +302,8 @@ impl Reading {
         }
         let batch_no = batch_no.ok_or_else(|| Fault::new("`batchNo` is missing"))?;
         // The constructor's message names the field.
-        let batch_no = BatchNo::new(&batch_no).map_err(Fault::new)?;
+        let batch_no =
+            BatchNo::new(&batch_no).map_err(|invalid| Fault::new(invalid.of("`batchNo`")))?;
         if file_url.is_none() && list.is_none() && total != Some(0) {
             let total = total.map_or("`total` is not given".into(), |total| {
                 format!("`total` is {total}")

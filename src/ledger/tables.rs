@@ -80,9 +80,9 @@ table! {
         revision: i32,
         /// Where it came from, without query string and credentials
         url: String,
-        /// Size as delivered
+        /// Size of what was delivered, uncompressed
         bytes: u64,
-        /// SHA-256 of the bytes delivered
+        /// SHA-256 of what was delivered, uncompressed
         content_hash: Option<String>,
         /// The store's version of it
         etag: Option<String>,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use duckdb::{Connection, types::Type};
 
 use self::finer_amounts::FinerAmounts;
+use super::control_name::{ControlName, MINOR_UNITS};
 use crate::{
     contract::{Contract, FieldType, Identifier, RowControl},
     error::{Error, Result},
@@ -24,33 +25,6 @@ pub struct Totals {
     pub enforced: Vec<(String, u64)>,
 }
 
-/// Announced rows against rows read.
-pub const HOOK_TOTAL: &str = "hook total = rows read";
-/// Rows that the naming rows state against rows read of the files that they name.
-pub const LINE_TOTAL: &str = "bill total = lines received";
-/// The figure of the rows that bills count and that are no lines: they are left out of what [`LINE_TOTAL`] expects.
-pub const LINES_PASSED_OVER: &str =
-    "rows of nothing but delimiters that bills count in their total";
-
-/// The control that accounts for every row of a dataset.
-#[must_use]
-pub fn accounted(dataset: &str) -> String {
-    format!("{dataset}: read = loaded + rejected")
-}
-
-/// The control with the sum of an amount.
-fn sum_of(column: &str) -> String {
-    format!("sum of {column}")
-}
-
-/// Whether a control is the sum of a column that the table has had as an amount.
-#[must_use]
-pub fn is_sum(control: &str) -> bool {
-    let column = control.strip_prefix("sum of ");
-    column.is_some_and(|column| Identifier::new(column).is_ok())
-}
-
-const MINOR_UNITS: &str = "no more decimals than the currency has";
 /// Most digits of an amount whose sum is noted: ten thousand million of them don't leave 38 digits.
 const SUMMED_PRECISION: u8 = 28;
 
@@ -170,7 +144,7 @@ impl RowChecks {
             .chain(finer)
             .map(|(name, broken)| rows_that_break(name, broken))
             .chain(sums.map(|((column, scale), sum)| Control {
-                name: sum_of(column.as_str()),
+                name: ControlName::Sum(column.as_str()).to_string(),
                 expected: None,
                 actual: decimal(sum, *scale),
                 passed: true,
@@ -309,7 +283,7 @@ impl RowChecks {
     /// The row controls over what [`Self::by_file`] has found of some files.
     pub(super) fn figures(&self) -> Vec<Figure> {
         let broken = |name: &str, column: &str| Figure {
-            name: broken_by(name),
+            name: ControlName::Broken(name).to_string(),
             expected: Some("0"),
             actual: format!("coalesce(sum({column}), 0)"),
         };
@@ -317,7 +291,7 @@ impl RowChecks {
         let rules = rules.map(|((name, _), n)| broken(name, &format!("broken_{n}")));
         let finer = self.finer.iter().map(|_| broken(MINOR_UNITS, "finer"));
         let sums = self.sums.iter().zip(0..).map(|((column, _), n)| Figure {
-            name: sum_of(column.as_str()),
+            name: ControlName::Sum(column.as_str()).to_string(),
             expected: None,
             actual: format!("coalesce(sum(sum_{n}), 0)"),
         });
@@ -359,26 +333,14 @@ fn decimal(units: i128, scale: u8) -> String {
     format!("{sign}{whole}{point}{rest}")
 }
 
-const ROWS_THAT_BREAK: &str = "rows that break: ";
-
-fn broken_by(name: &str) -> String {
-    format!("{ROWS_THAT_BREAK}{name}")
-}
-
-/// The rule whose broken rows a control counts, where it counts such.
-#[must_use]
-pub fn rule_of(control: &str) -> Option<&str> {
-    control.strip_prefix(ROWS_THAT_BREAK)
-}
-
 fn rows_that_break(name: &str, rows: u64) -> Control {
-    control(broken_by(name), 0, rows)
+    control(ControlName::Broken(name), 0, rows)
 }
 
 /// Checked by the pipeline and written down by it.
-pub(crate) fn control(name: impl Into<String>, expected: u64, actual: u64) -> Control {
+pub(crate) fn control(name: ControlName<'_>, expected: u64, actual: u64) -> Control {
     Control {
-        name: name.into(),
+        name: name.to_string(),
         expected: Some(expected.to_string()),
         actual: actual.to_string(),
         passed: expected == actual,
@@ -389,7 +351,7 @@ pub(crate) fn control(name: impl Into<String>, expected: u64, actual: u64) -> Co
 mod tests {
     use duckdb::Connection;
 
-    use super::{MINOR_UNITS, RowChecks, decimal, totals};
+    use super::{super::control_name::MINOR_UNITS, RowChecks, decimal, totals};
     use crate::{
         contract::{Contract, Contracts},
         ledger::FileIds,

@@ -7,7 +7,7 @@ use crate::{
     contract::Contract,
     error::{Error, Result},
     ledger::{Difference, FileIds},
-    rejection::{KEPT_PER_FILE, Rejection, RejectionCode},
+    rejection::{KEPT_PER_FILE, KEPT_REPEATED, Rejection, RejectionCode},
 };
 
 /// Rows taken out because their key repeats.
@@ -18,9 +18,6 @@ pub struct Repeated {
     /// The first 10,000 of each file, as they were loaded: their delivered text is gone by now.
     pub kept: Vec<Rejection>,
 }
-
-/// Of all files together; a batch may have many.
-const KEPT: u64 = 200_000;
 
 pub(super) fn reject_repeated(
     connection: &Connection,
@@ -92,7 +89,7 @@ pub(super) fn reject_repeated(
         let mut kept = connection.prepare(&format!(
             "SELECT file_id, line, alike, record FROM redledger_repeated \
              QUALIFY row_number() OVER (PARTITION BY file_id ORDER BY line) <= {KEPT_PER_FILE} \
-             ORDER BY file_id, line LIMIT {KEPT}"
+             ORDER BY file_id, line LIMIT {KEPT_REPEATED}"
         ))?;
         let key_names = contract
             .key_columns()

@@ -14,7 +14,7 @@ use crate::{
     batch::Batch,
     error::{Error, Result},
     ledger::{Control, Difference, FileEntry},
-    load::{HOOK_TOTAL, LINE_TOTAL, LINES_PASSED_OVER, Totals, accounted, control},
+    load::{ControlName, Totals, control},
     reader::Asides,
     wording::counted,
 };
@@ -118,7 +118,9 @@ impl Judging<'_> {
             let read = own.sum(|file| file.rows_read);
             let total = own.asides.rows_of(total, read);
             self.judged.rows_expected = Some(total);
-            self.judged.controls.push(control(HOOK_TOTAL, total, read));
+            self.judged
+                .controls
+                .push(control(ControlName::HookTotal, total, read));
             if read != total {
                 let failure = self.wrong_total(total, read, footer(&own));
                 self.judged.parts.push(own);
@@ -170,7 +172,7 @@ impl Judging<'_> {
         let rejected = part.sum(|file| file.rows_rejected);
         let found = totals.rows + rejected;
         let controls = &mut self.judged.controls;
-        controls.push(control(accounted(name), read, found));
+        controls.push(control(ControlName::Accounted(name), read, found));
         controls.extend(totals.controls);
         if found != read {
             return Err(Error::Internal(format!(
@@ -218,11 +220,14 @@ impl Judging<'_> {
             .filter(|(file, expected)| *expected != file.rows_read)
             .collect();
         if !stated.is_empty() {
-            let mut control = control(LINE_TOTAL, expected, actual);
+            let mut control = control(ControlName::LineTotal, expected, actual);
             control.passed = wrong.is_empty();
             self.judged.controls.push(control);
         }
-        self.note(LINES_PASSED_OVER, counted.saturating_sub(expected));
+        self.note(
+            &ControlName::LinesPassedOver.to_string(),
+            counted.saturating_sub(expected),
+        );
         self.judged.rows_expected = self
             .judged
             .rows_expected

@@ -7,12 +7,9 @@ use std::{
 
 use crate::{
     reader::RecordMeta,
-    rejection::{CellFault, KEPT_PER_FILE, Rejection, raw_text},
+    rejection::{CellFault, KEPT_BYTES, KEPT_PER_FILE, Rejection, raw_text},
     source_url::redacted,
 };
-
-/// Text kept of one batch; a batch may name 100,000 files.
-const KEPT_BYTES: usize = 64 << 20;
 
 /// Collects rejections from all scan threads.
 #[derive(Debug, Default)]

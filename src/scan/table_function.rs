@@ -17,7 +17,7 @@ use super::{
     vector::{self, Columns},
 };
 use crate::{
-    contract::FieldType,
+    contract::ColumnType,
     error::{Error, Result},
 };
 
@@ -81,7 +81,7 @@ impl VTab for ScanFunction {
             .cloned()
             .ok_or_else(|| format!("{FUNCTION}({id}) is not running"))?;
         for (name, kind) in &scan.names {
-            bind.add_result_column(name, logical_type(kind));
+            bind.add_result_column(name, logical_type(kind.column_type()));
         }
         let text = LogicalTypeHandle::from(LogicalTypeId::Varchar);
         bind.add_result_column(&scan.rest, LogicalTypeHandle::map(&text, &text));
@@ -113,19 +113,14 @@ impl VTab for ScanFunction {
     }
 }
 
-fn logical_type(kind: &FieldType) -> LogicalTypeHandle {
+fn logical_type(kind: ColumnType) -> LogicalTypeHandle {
     match kind {
-        FieldType::Decimal {
-            precision, scale, ..
-        } => LogicalTypeHandle::decimal(*precision, *scale),
-        FieldType::Text { .. }
-        | FieldType::Currency { .. }
-        | FieldType::Url
-        | FieldType::Enum { numeric: false, .. } => LogicalTypeId::Varchar.into(),
-        FieldType::Uuid => LogicalTypeId::Uuid.into(),
-        FieldType::Integer { .. } => LogicalTypeId::Bigint.into(),
-        FieldType::Timestamp { .. } => LogicalTypeId::Timestamp.into(),
-        FieldType::Enum { numeric: true, .. } => LogicalTypeId::UTinyint.into(),
-        FieldType::Boolean => LogicalTypeId::Boolean.into(),
+        ColumnType::Varchar => LogicalTypeId::Varchar.into(),
+        ColumnType::Uuid => LogicalTypeId::Uuid.into(),
+        ColumnType::BigInt => LogicalTypeId::Bigint.into(),
+        ColumnType::Decimal(width) => LogicalTypeHandle::decimal(width.precision, width.scale),
+        ColumnType::Timestamp => LogicalTypeId::Timestamp.into(),
+        ColumnType::UTinyInt => LogicalTypeId::UTinyint.into(),
+        ColumnType::Boolean => LogicalTypeId::Boolean.into(),
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     content, decode,
-    opened::{BodyStream, Opened, Wholeness},
+    opened::{BodyStream, Opened, Provenance, Wholeness},
 };
 use crate::error::{FetchError, FetchKind};
 
@@ -54,9 +54,7 @@ pub async fn open_file(path: &Path) -> Result<Opened, FetchError> {
     let (body, decoded) = content::object(&origin, body, &decode::Limits::default()).await?;
     Ok(Opened {
         origin,
-        etag: None,
-        content_type: None,
-        last_modified: None,
+        provenance: Provenance::default(),
         length: length.filter(|_| !decoded),
         body,
         wholeness,

@@ -31,7 +31,7 @@ use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED};
 
 pub use file::open_file;
 pub use http::Question;
-pub use opened::{BodyStream, Opened, Proof, Wholeness};
+pub use opened::{BodyStream, Opened, Proof, Provenance, Wholeness};
 pub use retry::{Pace, SystemPace};
 
 use crate::{
@@ -153,9 +153,11 @@ impl Fetcher {
         let media_type = header(&begun.headers, &CONTENT_TYPE);
         let body = content::check_document(&origin, body, media_type.as_deref(), due).await?;
         Ok(Opened {
-            etag: header(&begun.headers, &ETAG),
-            content_type: media_type,
-            last_modified: header(&begun.headers, &LAST_MODIFIED),
+            provenance: Provenance {
+                etag: header(&begun.headers, &ETAG),
+                content_type: media_type,
+                last_modified: header(&begun.headers, &LAST_MODIFIED),
+            },
             length: begun.length.filter(|_| !encoded && !compressed),
             body,
             wholeness: begun.wholeness,

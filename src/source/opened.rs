@@ -12,16 +12,23 @@ use crate::error::FetchError;
 /// Dropping it cancels the download.
 pub type BodyStream = BoxStream<'static, Result<Bytes, FetchError>>;
 
-/// A file that has begun to arrive.
-pub struct Opened {
-    /// Where it comes from, for messages; without secrets.
-    pub origin: String,
+/// What a server says of a file beside its bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Provenance {
     /// The server's version of the object.
     pub etag: Option<String>,
     /// The response's `Content-Type`.
     pub content_type: Option<String>,
     /// The response's `Last-Modified`.
     pub last_modified: Option<String>,
+}
+
+/// A file that has begun to arrive.
+pub struct Opened {
+    /// Where it comes from, for messages; without secrets.
+    pub origin: String,
+    /// What its server said of it.
+    pub provenance: Provenance,
     /// Bytes of `body`, when known beforehand.
     pub length: Option<u64>,
     /// The content, decompressed.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    data_dir,
     durable::{self, sync_folder},
     error::{Error, Result},
 };
@@ -24,7 +25,7 @@ use crate::{
 const FORMAT: u32 = 1;
 
 fn mark_of(data_dir: &Path) -> PathBuf {
-    data_dir.join("published.json")
+    data_dir::published(data_dir)
 }
 
 /// Whether a warehouse was published there before.
@@ -47,7 +48,7 @@ pub fn was_published(config: &Config) -> Result<bool> {
         }
     }
     // An announcement gets there when what it announced is published.
-    let done = config.data_dir.join("inbox/done");
+    let done = data_dir::done(&config.data_dir);
     let entries = durable::entries(&done).map_err(Error::io("read the inbox", &done))?;
     Ok(entries
         .iter()

@@ -244,8 +244,8 @@ async fn what_the_response_says_about_itself_is_passed_on() {
         .open(&url(&server.url("/a.csv?SECRET")))
         .await
         .expect("to open");
-    assert_eq!(opened.etag.as_deref(), Some("\"v1\""));
-    let content_type = opened.content_type.as_deref().expect("a type");
+    assert_eq!(opened.provenance.etag.as_deref(), Some("\"v1\""));
+    let content_type = opened.provenance.content_type.as_deref().expect("a type");
     assert_eq!(
         redledger::source::charset(content_type).as_deref(),
         Some("gb18030")
