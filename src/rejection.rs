@@ -9,86 +9,63 @@ pub const KEPT_BYTES: usize = 64 << 20;
 /// Most rows with a repeated key that are kept of one batch.
 pub const KEPT_REPEATED: u64 = 200_000;
 
-/// Why a row was rejected. The texts are part of the public interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RejectionCode {
-    /// A required cell is empty.
-    MissingValue,
-    /// The row has another number of cells than the header.
-    FieldCount,
-    /// A cell holds bytes that are not text in the file's encoding.
-    InvalidUtf8,
-    /// A quote stands where CSV (RFC 4180, section 2) allows none, or is never closed.
-    InvalidQuoting,
-    /// Not a UUID.
-    InvalidUuid,
-    /// Not a whole number.
-    InvalidInteger,
-    /// Not a plain decimal number: exponent, thousands separator, currency sign, NaN, ….
-    InvalidDecimal,
-    /// More significant decimals than the contract's scale.
-    ExcessScale,
-    /// More digits before the point than the contract's precision leaves.
-    ExcessPrecision,
-    /// Not an epoch timestamp.
-    InvalidTimestamp,
-    /// An epoch timestamp in another unit than the contract's.
-    TimestampUnit,
-    /// A number outside the contract's or the column's bounds.
-    OutOfRange,
-    /// Not one of the values allowed.
-    NotAllowed,
-    /// Longer than the contract's limit.
-    TooLong,
-    /// Another row of the batch has the same primary key and other content.
-    DuplicateKey,
-    /// The row repeats the header.
-    RepeatedHeader,
+/// Declares the codes: each is said once, with its text.
+macro_rules! codes {
+    ($($(#[doc = $says:literal])+ $name:ident = $text:literal,)+) => {
+        /// Why a row was rejected. The texts are part of the public interface.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum RejectionCode {
+            $($(#[doc = $says])+ $name,)+
+        }
+
+        impl RejectionCode {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code as the ledger stores it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
 }
 
-impl RejectionCode {
-    /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
-        Self::MissingValue,
-        Self::FieldCount,
-        Self::InvalidUtf8,
-        Self::InvalidQuoting,
-        Self::InvalidUuid,
-        Self::InvalidInteger,
-        Self::InvalidDecimal,
-        Self::ExcessScale,
-        Self::ExcessPrecision,
-        Self::InvalidTimestamp,
-        Self::TimestampUnit,
-        Self::OutOfRange,
-        Self::NotAllowed,
-        Self::TooLong,
-        Self::DuplicateKey,
-        Self::RepeatedHeader,
-    ];
-
-    /// The code as the ledger stores it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingValue => "missing-value",
-            Self::FieldCount => "field-count",
-            Self::InvalidUtf8 => "invalid-utf8",
-            Self::InvalidQuoting => "invalid-quoting",
-            Self::InvalidUuid => "invalid-uuid",
-            Self::InvalidInteger => "invalid-integer",
-            Self::InvalidDecimal => "invalid-decimal",
-            Self::ExcessScale => "excess-scale",
-            Self::ExcessPrecision => "excess-precision",
-            Self::InvalidTimestamp => "invalid-timestamp",
-            Self::TimestampUnit => "timestamp-unit",
-            Self::OutOfRange => "out-of-range",
-            Self::NotAllowed => "not-allowed",
-            Self::TooLong => "too-long",
-            Self::DuplicateKey => "duplicate-key",
-            Self::RepeatedHeader => "repeated-header",
-        }
-    }
+codes! {
+    /// A required cell is empty.
+    MissingValue = "missing-value",
+    /// The row has another number of cells than the header.
+    FieldCount = "field-count",
+    /// A cell holds bytes that are not text in the file's encoding.
+    InvalidUtf8 = "invalid-utf8",
+    /// A quote stands where CSV (RFC 4180, section 2) allows none, or is never closed.
+    InvalidQuoting = "invalid-quoting",
+    /// Not a UUID.
+    InvalidUuid = "invalid-uuid",
+    /// Not a whole number.
+    InvalidInteger = "invalid-integer",
+    /// Not a plain decimal number: exponent, thousands separator, currency sign, NaN, ….
+    InvalidDecimal = "invalid-decimal",
+    /// More significant decimals than the contract's scale.
+    ExcessScale = "excess-scale",
+    /// More digits before the point than the contract's precision leaves.
+    ExcessPrecision = "excess-precision",
+    /// Not an epoch timestamp.
+    InvalidTimestamp = "invalid-timestamp",
+    /// An epoch timestamp in another unit than the contract's.
+    TimestampUnit = "timestamp-unit",
+    /// A number outside the contract's or the column's bounds.
+    OutOfRange = "out-of-range",
+    /// Not one of the values allowed.
+    NotAllowed = "not-allowed",
+    /// Longer than the contract's limit.
+    TooLong = "too-long",
+    /// Another row of the batch has the same primary key and other content.
+    DuplicateKey = "duplicate-key",
+    /// The row repeats the header.
+    RepeatedHeader = "repeated-header",
 }
 
 impl fmt::Display for RejectionCode {

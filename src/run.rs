@@ -2,6 +2,7 @@
 
 mod backlog;
 mod cadence;
+mod decisions;
 mod intake;
 mod plan;
 mod put_aside;
@@ -42,9 +43,8 @@ use crate::{
     data_dir,
     error::{Error, ExitStatus, Result},
     feed::Progress,
-    history,
     inbox::Inbox,
-    ledger::{self, RunEntry, State},
+    ledger::{self, RunEntry},
     pipeline::{Ending, Outcome, Pipeline},
     stop::Stop,
     warehouse::{self, Claim, Warehouse, Writer},
@@ -254,42 +254,6 @@ impl<'a> Run<'a> {
         self.note_end(published);
     }
 
-    /// What the warehouse has is not withdrawn: a rollback was cut off between writing it down and doing it.
-    fn forget_undone_rollbacks(&self, warehouse: &Warehouse) -> Result<()> {
-        let archive = Archive::new(&self.equipment.config.data_dir);
-        let withdrawn = archive.withdrawn()?;
-        if withdrawn.revisions().is_empty() {
-            return Ok(());
-        }
-        let accepted = ledger::accepted_revisions(warehouse.connection())?;
-        let there: HashSet<(&str, &str, i32)> = accepted
-            .iter()
-            .map(|of| (of.dataset.as_str(), of.batch_no.as_str(), of.revision))
-            .collect();
-        let mut undone = withdrawn.revisions().to_vec();
-        undone.retain(|of| there.contains(&(&*of.dataset, of.batch_no.as_str(), of.revision)));
-        archive.withdraw(&[], &undone)
-    }
-
-    /// Tells the warehouse what people have dismissed: one that a rollback has put back knows nothing of it.
-    fn carry_out_dismissals(&self, warehouse: &mut Warehouse) -> Result<bool> {
-        let dismissed = Archive::new(&self.equipment.config.data_dir).dismissed()?;
-        if dismissed.is_empty() {
-            return Ok(false);
-        }
-        let numbers: Vec<&str> = dismissed.iter().map(|of| of.batch_no.as_str()).collect();
-        let mut attempts = ledger::open_attempts(warehouse.connection(), &numbers)?;
-        history::mark_dismissed(&mut attempts, &dismissed);
-        attempts.retain(|of| of.entry.state == State::Dismissed);
-        if attempts.is_empty() {
-            return Ok(false);
-        }
-        let transaction = warehouse.begin()?;
-        ledger::dismiss(transaction.connection(), &attempts, &self.run_id)?;
-        transaction.commit()?;
-        Ok(true)
-    }
-
     /// The numbers of batches of which nothing is left to do.
     pub(crate) fn closed(&self) -> HashSet<String> {
         let closed = self
@@ -346,8 +310,9 @@ impl<'a> Run<'a> {
         turns: &mut VecDeque<usize>,
         limits: Limits,
     ) -> Result<bool> {
-        self.forget_undone_rollbacks(warehouse)?;
-        let is_told = self.carry_out_dismissals(warehouse)?;
+        let archive = Archive::new(&self.equipment.config.data_dir);
+        decisions::forget_undone_rollbacks(&archive, warehouse)?;
+        let is_told = decisions::carry_out_dismissals(&archive, warehouse, &self.run_id)?;
         let names = batches.names();
         warehouse.expect_batches(&names)?;
         self.progress.expect_batches(turns.len() as u64);

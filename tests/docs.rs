@@ -159,6 +159,26 @@ fn every_command_and_option_that_prose_names_is_there() {
 }
 
 #[test]
+fn every_command_is_shown() {
+    let pages: Vec<String> = pages().into_values().collect();
+    let shown = |name: &str| {
+        let call = format!("redledger {name}");
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-');
+        pages.iter().any(|page| {
+            let mut calls = page.match_indices(&call);
+            calls.any(|(at, _)| ends(&page[at + call.len()..]))
+        })
+    };
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(
+            command.is_hide_set() || shown(name),
+            "no page shows `redledger {name}`"
+        );
+    }
+}
+
+#[test]
 fn every_setting_that_is_named_is_one() {
     let settings = fs::read_to_string(checkout("config/redledger.toml")).expect("settings");
     let settings: toml::Table = settings.parse().expect("TOML");

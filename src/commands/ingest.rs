@@ -4,6 +4,7 @@ mod named;
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use std::{
 use futures_util::StreamExt as _;
 use tempfile::TempPath;
 
-use self::named::{Named, Wanted, expand, has_ending};
+use self::named::{Identity, Named, Wanted, expand, has_ending};
 use super::{context::Context, load_report::finish, output::say_that_it_waits};
 use crate::{
     batch::{Batch, BatchContent, FileSource, Way},
@@ -23,8 +24,8 @@ use crate::{
     contract::Contract,
     error::{Error, ExitStatus, Result},
     history::Acceptance,
-    hook,
-    run::Intake,
+    hook::{self, Announcement},
+    run::{Intake, Run},
     source::open_file,
     source_url::redacted,
 };
@@ -55,65 +56,18 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
     };
     let mut run = context.begin("ingest", &arguments.load)?;
     let intake = run.intake();
-    let mut announcements = Vec::new();
-    let mut files = Vec::new();
-    let mut seen = HashSet::new();
-    let mut notes = Vec::new();
-    // Removed when the command ends.
-    let mut spools = Vec::new();
-    let mut all_read = true;
+    let mut sources = Sources::default();
     for source in &arguments.sources {
-        if run.is_stopped() {
-            run.note_left(redacted(&source.to_string_lossy()).into_owned());
-            continue;
-        }
-        let (named, fault) = match expand(source, wanted) {
-            Ok((named, passed_over)) => (named, passed_over),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        if let Some(error) = fault {
-            run.note_error(error);
-            all_read = false;
-        }
-        for named in named {
-            if run.is_stopped() {
-                run.note_left(named.to_string());
-                continue;
-            }
-            let name = named.to_string();
-            // Announcements that say the same again are known by what they say.
-            if wanted == Wanted::Csv && !seen.insert(named.identity()) {
-                notes.push(format!("{name} was named more than once and counts once"));
-                continue;
-            }
-            let given = read(&intake, named, wanted, &mut spools);
-            let understood = given.and_then(|given| {
-                match given {
-                    Given::File(file) => files.push(file),
-                    Given::Announcement(origin, bytes) => {
-                        announcements.extend(hook::parse(&origin, &bytes)?);
-                    }
-                }
-                Ok(())
-            });
-            // An announcement that can't be understood does not keep the others from being loaded.
-            if let Err(error) = understood {
-                if matches!(error, Error::Stopped { .. }) {
-                    run.note_left(name);
-                }
-                run.note_error(error);
-                all_read = false;
-            }
-        }
+        sources.read(&mut run, &intake, source, wanted);
     }
     if arguments.sources.is_empty()
         && let Some(batch_no) = &batch_no
     {
-        announcements = intake.ask_provider(batch_no)?;
+        sources.announcements = intake.ask_provider(batch_no)?;
     }
     let now = clock::now();
     let mut batches: Vec<Batch> = Vec::new();
-    for assembled in hook::assemble(announcements) {
+    for assembled in hook::assemble(std::mem::take(&mut sources.announcements)) {
         match assembled.batch.and_then(|batch| {
             let events = &context.config.hook.events;
             let dataset = match &dataset {
@@ -127,12 +81,77 @@ pub(super) fn run(context: &Context, arguments: &Ingest) -> Result<ExitStatus> {
         }
     }
     // Files are parts of one batch: it is loaded whole or not at all.
-    if !files.is_empty() && all_read {
+    if !sources.files.is_empty() && !sources.lacks_some {
         let batch_no = batch_no.ok_or_else(|| Error::Internal("files without a number".into()))?;
+        let (files, notes) = (
+            std::mem::take(&mut sources.files),
+            std::mem::take(&mut sources.notes),
+        );
         batches.push(numbered(batch_no, dataset, files, notes, now));
     }
     run.load_all(&batches);
     finish(context, run, arguments.load.format)
+}
+
+/// What the command line's sources have turned out to hold.
+#[derive(Default)]
+struct Sources {
+    announcements: Vec<Announcement>,
+    files: Vec<FileSource>,
+    notes: Vec<String>,
+    seen: HashSet<Identity>,
+    /// Removed when the command ends.
+    spools: Vec<TempPath>,
+    /// Whether something could not be read.
+    lacks_some: bool,
+}
+
+impl Sources {
+    fn read(&mut self, run: &mut Run<'_>, intake: &Intake<'_>, source: &OsStr, wanted: Wanted) {
+        if run.is_stopped() {
+            run.note_left(redacted(&source.to_string_lossy()).into_owned());
+            return;
+        }
+        let (named, fault) = match expand(source, wanted) {
+            Ok((named, passed_over)) => (named, passed_over),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        if let Some(error) = fault {
+            run.note_error(error);
+            self.lacks_some = true;
+        }
+        for named in named {
+            let name = named.to_string();
+            if run.is_stopped() {
+                run.note_left(name);
+                continue;
+            }
+            // Announcements that say the same again are known by what they say.
+            if wanted == Wanted::Csv && !self.seen.insert(named.identity()) {
+                self.notes
+                    .push(format!("{name} was named more than once and counts once"));
+                continue;
+            }
+            // An announcement that can't be understood does not keep the others from being loaded.
+            if let Err(error) = self.take(intake, named, wanted) {
+                if matches!(error, Error::Stopped { .. }) {
+                    run.note_left(name);
+                }
+                run.note_error(error);
+                self.lacks_some = true;
+            }
+        }
+    }
+
+    fn take(&mut self, intake: &Intake<'_>, named: Named, wanted: Wanted) -> Result<()> {
+        match read(intake, named, wanted, &mut self.spools)? {
+            Given::File(file) => self.files.push(file),
+            Given::Announcement(origin, bytes) => {
+                self.announcements.extend(hook::parse(&origin, &bytes)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn numbered(

@@ -93,7 +93,7 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
 }
 
 fn check_code(code: &str) -> Result<()> {
-    let codes = || RejectionCode::ALL.into_iter().map(RejectionCode::as_str);
+    let codes = || RejectionCode::ALL.iter().map(|code| code.as_str());
     if codes().any(|known| known == code) {
         return Ok(());
     }

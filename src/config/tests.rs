@@ -24,6 +24,24 @@ fn the_shipped_file_states_the_defaults() {
 }
 
 #[test]
+fn the_shipped_file_has_every_setting() {
+    let shipped: toml::Table = include_str!("../../config/redledger.toml")
+        .parse()
+        .expect("TOML");
+    let all = toml::Table::try_from(Config::default()).expect("TOML");
+    for (name, value) in &all {
+        let Some(section) = value.as_table() else {
+            assert!(shipped.contains_key(name), "{name}");
+            continue;
+        };
+        for key in section.keys() {
+            let there = shipped.get(name).and_then(|section| section.get(key));
+            assert!(there.is_some(), "[{name}] {key}");
+        }
+    }
+}
+
+#[test]
 fn a_record_has_four_gigabytes_at_most_whatever_is_set() {
     for (set, kept) in [
         ("\"5GB\"", 4_000_000_000),

@@ -20,6 +20,9 @@ pub struct Layout {
     pub header: Vec<String>,
 }
 
+/// A message, and what can be done.
+type Refused = (String, Option<String>);
+
 impl Contract {
     /// The layout of a file without a header, of which no rows were announced.
     #[must_use]
@@ -42,31 +45,8 @@ impl Contract {
             hint,
         };
         let shown = Shown::new(header, self.names().collect());
-        if shown.is_data() {
-            return Err(refuse(
-                format!(
-                    "the first row has no column of dataset `{}` and looks like data: {}",
-                    self.name,
-                    shown.cells()
-                ),
-                Some(NO_HEADER.into()),
-            ));
-        }
-        if let [only] = header
-            && self.field_for_header(only).is_none()
-            && let Some(other) = only.chars().find(|c| matches!(c, ',' | ';' | '\t' | '|'))
-        {
-            let only = shown.cell(only).unwrap_or_else(|| {
-                format!("of {} characters that are not shown", only.chars().count())
-            });
-            return Err(refuse(
-                format!("the header is one column, {only}"),
-                Some(format!(
-                    "if its columns are separated by {other:?}, say so in the contract of `{}`: [csv] delimiter",
-                    self.name
-                )),
-            ));
-        }
+        self.check_is_header(header, &shown)
+            .map_err(|(message, hint)| refuse(message, hint))?;
         let mut fields: Vec<Option<usize>> = vec![None; self.fields.len()];
         let mut rest: Vec<(usize, Arc<str>)> = Vec::new();
         let mut names: HashSet<Arc<str>> = HashSet::new();
@@ -104,15 +84,56 @@ impl Contract {
             }
             rest.push((column, name));
         }
+        self.check_complete(&fields, &shown)
+            .map_err(|(message, hint)| refuse(message, hint))?;
+        Ok(Layout {
+            fields,
+            rest,
+            header: header.to_vec(),
+        })
+    }
+
+    /// That it is no row of data, and has the contract's delimiter.
+    fn check_is_header(&self, header: &[String], shown: &Shown<'_>) -> Result<(), Refused> {
+        if shown.is_data() {
+            return Err((
+                format!(
+                    "the first row has no column of dataset `{}` and looks like data: {}",
+                    self.name,
+                    shown.cells()
+                ),
+                Some(NO_HEADER.into()),
+            ));
+        }
+        if let [only] = header
+            && self.field_for_header(only).is_none()
+            && let Some(other) = only.chars().find(|c| matches!(c, ',' | ';' | '\t' | '|'))
+        {
+            let only = shown.cell(only).unwrap_or_else(|| {
+                format!("of {} characters that are not shown", only.chars().count())
+            });
+            return Err((
+                format!("the header is one column, {only}"),
+                Some(format!(
+                    "if its columns are separated by {other:?}, say so in the contract of `{}`: [csv] delimiter",
+                    self.name
+                )),
+            ));
+        }
+        Ok(())
+    }
+
+    /// That every required field has a column.
+    fn check_complete(&self, fields: &[Option<usize>], shown: &Shown<'_>) -> Result<(), Refused> {
         let missing: Vec<&str> = self
             .fields
             .iter()
-            .zip(&fields)
+            .zip(fields)
             .filter(|(field, column)| field.required && column.is_none())
             .map(|(field, _)| &*field.name)
             .collect();
         if !missing.is_empty() {
-            return Err(refuse(
+            return Err((
                 format!(
                     "the header lacks {} of dataset `{}`; found {}",
                     missing.join(", "),
@@ -125,10 +146,6 @@ impl Contract {
                 )),
             ));
         }
-        Ok(Layout {
-            fields,
-            rest,
-            header: header.to_vec(),
-        })
+        Ok(())
     }
 }

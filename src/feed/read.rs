@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{
     Feed,
     open::{OpenFile, Reads},
-    tally::Tally,
+    tally::{Tally, Tap},
 };
 use crate::{
     archive::{KeptFile, NamedBy, differs},
@@ -23,7 +23,7 @@ use crate::{
     reader::{Asides, Chunk, Header, ReaderOptions, RecordReader},
     rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
-    source::{Proof, Provenance, open_file},
+    source::{Proof, Provenance, Wholeness, open_file},
     source_url::redacted,
 };
 
@@ -99,14 +99,14 @@ impl Feed {
 
     async fn feed_file(
         &self,
-        job: Job,
+        mut job: Job,
         batch_no: &BatchNo,
         contract: &Contract,
         shared: &SharedLayout,
         scan: &Scan,
         sender: &mpsc::Sender<ScanMessage>,
     ) -> Result<FedFile, FeedEnd> {
-        let opened = match job.opened {
+        let opened = match job.opened.take() {
             Some(opened) => *opened,
             None => {
                 self.open(&job.source, Reads::As(contract), job.expected_rows)
@@ -121,21 +121,11 @@ impl Feed {
             tally,
             mut reader,
         } = opened;
-        let layout = if reader.is_empty() {
-            Arc::new(contract.layout_of_nothing())
-        } else {
-            match shared.layout(contract, &origin, reader.header()) {
-                Ok(layout) => layout,
-                Err(error) => {
-                    let fits = |header: &[String]| contract.is_headed_by(header);
-                    return Err(reader.explained(error, fits).await.into());
-                }
-            }
-        };
+        let layout = shared.layout_of(&mut reader, contract, &origin).await?;
         let scanned = Arc::new(ScanFile {
             file_id: job.file_id,
             layout,
-            inherited: job.inherited,
+            inherited: std::mem::take(&mut job.inherited),
             counts: Counts::default(),
         });
         loop {
@@ -148,43 +138,15 @@ impl Feed {
                 .fetch_add(chunk.len() as u64, Ordering::Relaxed);
             send(sender, &scanned, chunk).await?;
         }
-        if let Proof::Unproven(reason) = wholeness.get() {
-            accept_unproven(
-                &origin,
-                reason,
-                job.expected_rows,
-                reader.ended_with_line_break(),
-            )?;
-        }
         let ends_with_line_break = reader.ended_with_line_break();
-        if contract.csv.ends_with_line_break && !ends_with_line_break {
-            return Err(without_line_break(&origin).into());
-        }
+        check_whole(&origin, &wholeness, &job, contract, ends_with_line_break)?;
         self.progress.files.0.fetch_add(1, Ordering::Relaxed);
-        let (bytes, hash, mut kept) = self.keep(tally, contract, batch_no, "csv").await?;
-        let mut fetched_at = clock::now();
-        let mut query_hash = match &job.source {
-            FileSource::Url(url) => url.query_hash(),
-            FileSource::Path(_) | FileSource::Spooled { .. } | FileSource::Archived(_) => None,
-        };
-        if let FileSource::Archived(archived) = &job.source {
-            let ArchivedFile { archive, file } = archived.as_ref();
-            if hash != file.content_hash {
-                return Err(differs(&archive.path_of(file), &hash, &file.content_hash).into());
-            }
-            fetched_at = file.fetched_at_us;
-            query_hash.clone_from(&file.query_hash);
-            kept = kept.or_else(|| {
-                Some(KeptFile {
-                    archive: archive.clone(),
-                    path: file.path.clone(),
-                })
-            });
-        }
+        let (bytes, hash, kept) = self.keep(tally, contract, batch_no, "csv").await?;
+        let of = Delivered::of(&job.source, &hash, kept)?;
         Ok(FedFile {
             identity: None,
-            query_hash,
-            kept,
+            query_hash: of.query_hash,
+            kept: of.kept,
             scanned,
             url: job.source.origin(),
             bytes,
@@ -199,7 +161,7 @@ impl Feed {
             unread_checksums,
             ends_with_line_break,
             expected_rows: job.expected_rows,
-            fetched_at,
+            fetched_at: of.fetched_at,
         })
     }
 
@@ -264,6 +226,25 @@ impl Feed {
 struct SharedLayout(Mutex<Option<Arc<Layout>>>);
 
 impl SharedLayout {
+    /// The layout of a file that is being read; why there is none is explained by what else is in it.
+    async fn layout_of(
+        &self,
+        reader: &mut RecordReader<Tap>,
+        contract: &Contract,
+        origin: &str,
+    ) -> Result<Arc<Layout>> {
+        if reader.is_empty() {
+            return Ok(Arc::new(contract.layout_of_nothing()));
+        }
+        match self.layout(contract, origin, reader.header()) {
+            Ok(layout) => Ok(layout),
+            Err(error) => {
+                let fits = |header: &[String]| contract.is_headed_by(header);
+                Err(reader.explained(error, fits).await)
+            }
+        }
+    }
+
     fn layout(&self, contract: &Contract, origin: &str, header: &Header) -> Result<Arc<Layout>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match last.as_ref().filter(|last| last.header == header.cells) {
@@ -304,6 +285,65 @@ where
 {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+/// When and by what query a file was delivered, and where its bytes are.
+struct Delivered {
+    kept: Option<KeptFile>,
+    query_hash: Option<String>,
+    fetched_at: i64,
+}
+
+impl Delivered {
+    /// Of a file that was read just now, or of one that was delivered before, if its bytes are the same still.
+    fn of(source: &FileSource, hash: &str, kept: Option<KeptFile>) -> Result<Self> {
+        let archived = match source {
+            FileSource::Archived(archived) => archived,
+            FileSource::Url(url) => {
+                return Ok(Self {
+                    kept,
+                    query_hash: url.query_hash(),
+                    fetched_at: clock::now(),
+                });
+            }
+            FileSource::Path(_) | FileSource::Spooled { .. } => {
+                return Ok(Self {
+                    kept,
+                    query_hash: None,
+                    fetched_at: clock::now(),
+                });
+            }
+        };
+        let ArchivedFile { archive, file } = archived.as_ref();
+        if hash != file.content_hash {
+            return Err(differs(&archive.path_of(file), hash, &file.content_hash));
+        }
+        Ok(Self {
+            kept: Some(kept.unwrap_or_else(|| KeptFile {
+                archive: archive.clone(),
+                path: file.path.clone(),
+            })),
+            query_hash: file.query_hash.clone(),
+            fetched_at: file.fetched_at_us,
+        })
+    }
+}
+
+/// That nothing speaks against a file's being whole.
+fn check_whole(
+    origin: &str,
+    wholeness: &Wholeness,
+    job: &Job,
+    contract: &Contract,
+    ends_with_line_break: bool,
+) -> Result<()> {
+    if let Proof::Unproven(reason) = wholeness.get() {
+        accept_unproven(origin, reason, job.expected_rows, ends_with_line_break)?;
+    }
+    match contract.csv.ends_with_line_break && !ends_with_line_break {
+        true => Err(without_line_break(origin)),
+        false => Ok(()),
     }
 }
 

@@ -49,78 +49,81 @@ pub(super) fn reject_repeated(
     if !any {
         return Ok(Repeated::default());
     }
-    let values = compared(contract).join(", ");
-    // Of a key whose rows are all alike the first stays; of any other key no row does.
-    connection
-        .execute_batch(&format!(
-            "CREATE OR REPLACE TEMP TABLE redledger_repeated AS
-             SELECT file_id, line, alike, concat_ws(', ', {texts}) AS record FROM (
-                 SELECT *, min(row({values})) OVER same = max(row({values})) OVER same AS alike,
-                        row_number() OVER (same ORDER BY file_id, line) AS nth
-                 FROM (
-                     SELECT a.* FROM {table} a SEMI JOIN (
-                         SELECT {key} FROM {table} WHERE {here} GROUP BY {key} HAVING count(*) > 1
-                     ) b ON {same_key} WHERE a.{here})
-                 WINDOW same AS (PARTITION BY {key}))
-             WHERE nth > 1 OR NOT alike",
-            same_key = same_key(contract),
-            texts = value_columns(contract)
-                .iter()
-                .map(|column| format!("coalesce({column}::VARCHAR, '')"))
-                .collect::<Vec<_>>()
-                .join(", "),
-        ))
-        .map_err(failed())?;
-    connection
-        .execute(
-            &format!(
-                "DELETE FROM {table} WHERE {here} AND (file_id, line) IN \
-                 (SELECT (file_id, line) FROM redledger_repeated)"
-            ),
-            [],
-        )
-        .map_err(failed())?;
-    let read = || -> duckdb::Result<Repeated> {
-        let mut by_file = connection
-            .prepare("SELECT file_id, count(*)::UBIGINT FROM redledger_repeated GROUP BY file_id ORDER BY file_id")?;
-        let by_file = by_file
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<duckdb::Result<_>>()?;
-        let mut kept = connection.prepare(&format!(
-            "SELECT file_id, line, alike, record FROM redledger_repeated \
-             QUALIFY row_number() OVER (PARTITION BY file_id ORDER BY line) <= {KEPT_PER_FILE} \
-             ORDER BY file_id, line LIMIT {KEPT_REPEATED}"
-        ))?;
-        let key_names = contract
-            .key_columns()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let kept = kept
-            .query_map([], |row| {
-                let alike: bool = row.get(2)?;
-                Ok(Rejection {
-                    file_id: row.get(0)?,
-                    line: row.get::<_, i64>(1)?.unsigned_abs(),
-                    byte_offset: None,
-                    field: Some(key_names.as_str().into()),
-                    code: RejectionCode::DuplicateKey,
-                    message: if alike {
-                        "an exact copy of an earlier row of the batch".into()
-                    } else {
-                        "another row of the batch has the same key and other content; none of them is loaded".into()
-                    },
-                    record: row.get(3)?,
-                })
-            })?
-            .collect::<duckdb::Result<_>>()?;
-        Ok(Repeated { by_file, kept })
-    };
-    let repeated = read().map_err(failed())?;
+    set_aside(connection, contract, &here, &key).map_err(failed())?;
+    let repeated = set_aside_rows(connection, contract).map_err(failed())?;
     connection
         .execute_batch("DROP TABLE redledger_repeated")
         .map_err(failed())?;
     Ok(repeated)
+}
+
+/// Moves rows whose key repeats into `redledger_repeated`: of a key whose rows are all alike the first stays, of any
+/// other key no row does.
+fn set_aside(
+    connection: &Connection,
+    contract: &Contract,
+    here: &str,
+    key: &str,
+) -> duckdb::Result<()> {
+    let table = contract.name.quoted();
+    let values = compared(contract).join(", ");
+    let texts: Vec<String> = value_columns(contract)
+        .iter()
+        .map(|column| format!("coalesce({column}::VARCHAR, '')"))
+        .collect();
+    connection.execute_batch(&format!(
+        "CREATE OR REPLACE TEMP TABLE redledger_repeated AS
+         SELECT file_id, line, alike, concat_ws(', ', {texts}) AS record FROM (
+             SELECT *, min(row({values})) OVER same = max(row({values})) OVER same AS alike,
+                    row_number() OVER (same ORDER BY file_id, line) AS nth
+             FROM (
+                 SELECT a.* FROM {table} a SEMI JOIN (
+                     SELECT {key} FROM {table} WHERE {here} GROUP BY {key} HAVING count(*) > 1
+                 ) b ON {same_key} WHERE a.{here})
+             WINDOW same AS (PARTITION BY {key}))
+         WHERE nth > 1 OR NOT alike",
+        same_key = same_key(contract),
+        texts = texts.join(", "),
+    ))?;
+    connection.execute_batch(&format!(
+        "DELETE FROM {table} WHERE {here} AND (file_id, line) IN \
+         (SELECT (file_id, line) FROM redledger_repeated)"
+    ))
+}
+
+/// What was set aside, as rejections.
+fn set_aside_rows(connection: &Connection, contract: &Contract) -> duckdb::Result<Repeated> {
+    let mut by_file = connection
+        .prepare("SELECT file_id, count(*)::UBIGINT FROM redledger_repeated GROUP BY file_id ORDER BY file_id")?;
+    let by_file = by_file
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<duckdb::Result<_>>()?;
+    let mut kept = connection.prepare(&format!(
+        "SELECT file_id, line, alike, record FROM redledger_repeated \
+         QUALIFY row_number() OVER (PARTITION BY file_id ORDER BY line) <= {KEPT_PER_FILE} \
+         ORDER BY file_id, line LIMIT {KEPT_REPEATED}"
+    ))?;
+    let key_names: Vec<String> = contract.key_columns().map(ToString::to_string).collect();
+    let key_names = key_names.join(", ");
+    let kept = kept.query_map([], |row| {
+        let message = match row.get(2)? {
+            true => "an exact copy of an earlier row of the batch",
+            false => "another row of the batch has the same key and other content; none of them is loaded",
+        };
+        Ok(Rejection {
+            file_id: row.get(0)?,
+            line: row.get::<_, i64>(1)?.unsigned_abs(),
+            byte_offset: None,
+            field: Some(key_names.as_str().into()),
+            code: RejectionCode::DuplicateKey,
+            message: message.into(),
+            record: row.get(3)?,
+        })
+    })?;
+    Ok(Repeated {
+        by_file,
+        kept: kept.collect::<duckdb::Result<_>>()?,
+    })
 }
 
 /// Whether the rows `a` and `b` have the same key; an empty cell of a key is equal to another.

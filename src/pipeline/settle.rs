@@ -259,20 +259,8 @@ impl LoadContext<'_> {
             FailedState::Waiting => Ending::Waiting,
             FailedState::Expired => Ending::Expired,
         };
-        let is_over = match failure.state {
-            FailedState::Failed => failure.exit == ExitStatus::Attention,
-            FailedState::Expired => !self.may_come_yet(batch),
-            FailedState::Waiting | FailedState::Held => false,
-        };
-        let for_a_person = failure.needs_a_person_meanwhile();
-        let exit = match failure.state {
-            _ if batch.by_hand => failure.exit,
-            // Nobody is woken up twice for what waits for somebody.
-            _ if for_a_person && !written => ExitStatus::Success,
-            _ if for_a_person => ExitStatus::Attention,
-            FailedState::Expired if is_over => ExitStatus::Attention,
-            _ => failure.exit,
-        };
+        let is_over = self.is_over(batch, &failure);
+        let exit = exit_of(batch, &failure, is_over, written);
         Ok(Outcome {
             message: Some(failure.message),
             hint: failure.hint,
@@ -281,6 +269,15 @@ impl LoadContext<'_> {
             written,
             ..record.outcome(ending)
         })
+    }
+
+    /// Whether no later run would do otherwise with the same announcement.
+    fn is_over(&self, batch: &Batch, failure: &Failure) -> bool {
+        match failure.state {
+            FailedState::Failed => failure.exit == ExitStatus::Attention,
+            FailedState::Expired => !self.may_come_yet(batch),
+            FailedState::Waiting | FailedState::Held => false,
+        }
     }
 
     /// Whether a file that is not there may be put there late: its announcement is young.
@@ -306,6 +303,19 @@ impl LoadContext<'_> {
             exit: failure.exit,
             ..record.outcome(Ending::Failed)
         }
+    }
+}
+
+/// What a batch of which nothing is loaded means for the run's exit status.
+fn exit_of(batch: &Batch, failure: &Failure, is_over: bool, is_news: bool) -> ExitStatus {
+    let for_a_person = failure.needs_a_person_meanwhile();
+    match failure.state {
+        _ if batch.by_hand => failure.exit,
+        // Nobody is woken up twice for what waits for somebody.
+        _ if for_a_person && !is_news => ExitStatus::Success,
+        _ if for_a_person => ExitStatus::Attention,
+        FailedState::Expired if is_over => ExitStatus::Attention,
+        _ => failure.exit,
     }
 }
 
