@@ -21,7 +21,8 @@ pub use self::{
     quantities::{ByteSize, Interval, Rate, parse_duration},
     sections::{
         ArchiveConfig, Config, DownloadConfig, HookConfig, InboxConfig, LoadConfig, Method,
-        ProviderConfig, ServeConfig, SignatureScheme, WarehouseConfig, WarehouseMode,
+        ProviderConfig, ReportingConfig, ServeConfig, SignatureScheme, WarehouseConfig,
+        WarehouseMode,
     },
 };
 use crate::{
@@ -44,6 +45,7 @@ impl Default for Config {
             inbox: InboxConfig::default(),
             archive: ArchiveConfig::default(),
             provider: ProviderConfig::default(),
+            reporting: ReportingConfig::default(),
         }
     }
 }

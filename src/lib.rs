@@ -60,5 +60,6 @@ pub mod source_url;
 pub mod stop;
 pub mod terminal;
 mod toml_file;
+mod views;
 pub mod warehouse;
 mod wording;

@@ -47,6 +47,7 @@ use crate::{
     ledger::{self, RunEntry},
     pipeline::{Ending, Outcome, Pipeline},
     stop::Stop,
+    views,
     warehouse::{self, Claim, Warehouse, Writer},
 };
 
@@ -254,6 +255,35 @@ impl<'a> Run<'a> {
         self.note_end(published);
     }
 
+    /// Makes the views again where that is due. Failing to is no reason to fail a load.
+    fn remake_views(&self, warehouse: &Warehouse) -> bool {
+        let made = views::make(warehouse.connection(), &self.equipment.config.reporting);
+        made.unwrap_or_else(|error| {
+            tracing::warn!("the views are not made: {}", error.chain());
+            false
+        })
+    }
+
+    /// Publishes views that are to be made again where nothing else is to be done.
+    ///
+    /// # Errors
+    /// What keeps the warehouse from being read.
+    pub(crate) fn refresh_views(&mut self) -> Result<()> {
+        let config = self.equipment.config;
+        let Some(connection) = warehouse::open_reading(&config.warehouse_path())? else {
+            return Ok(());
+        };
+        // What keeps views from being read is said where they are made.
+        let is_due = !views::are_current(&connection, &config.reporting).unwrap_or(true);
+        drop(connection);
+        if is_due {
+            let none: &[Batch] = &[];
+            let refreshed = self.load_locked(&mut &*none, &mut VecDeque::new(), Limits::default());
+            self.note_end(refreshed);
+        }
+        Ok(())
+    }
+
     /// The numbers of batches of which nothing is left to do.
     pub(crate) fn closed(&self) -> HashSet<String> {
         let closed = self
@@ -347,7 +377,8 @@ impl<'a> Run<'a> {
             self.progress.batch_done();
         }
         let left = turns.len();
-        if !is_told && !self.outcomes.iter().any(|outcome| outcome.written) {
+        let is_remade = self.remake_views(warehouse);
+        if !is_told && !is_remade && !self.outcomes.iter().any(|outcome| outcome.written) {
             return Ok(false);
         }
         self.late = self.late_by(Some(warehouse.connection()))?;

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     contract::{Contract, ContractText, Contracts, FieldType, Identifier, MaxRejected},
     error::{Error, ExitStatus, Result},
-    infer,
+    infer, views,
 };
 
 /// Said of a contract that requires nothing.
@@ -288,6 +288,16 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Result<ExitStatus> {
             });
         }
         together.insert(contract.name.to_string(), Arc::clone(contract));
+    }
+    let views = views::shipped_names();
+    for (contract, place) in &sound {
+        if views.contains(contract.name.as_str()) {
+            errors.push(Error::Settings {
+                place: place.clone(),
+                message: format!("`{}` is the name of a view", contract.name),
+                hint: Some("give the dataset another name, see docs/analyst.md".into()),
+            });
+        }
     }
     if errors.is_empty()
         && let Err(error) = Contracts::joined(together)

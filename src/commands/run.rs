@@ -66,7 +66,10 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
         batches: arguments.max_batches.unwrap_or(usize::MAX),
         until: arguments.deadline.map(|deadline| started + deadline),
     };
-    run.load_some(&mut index, limits);
+    match index.waiting.is_empty() {
+        true => run.refresh_views()?,
+        false => run.load_some(&mut index, limits),
+    }
     // What is not published is not settled.
     let ended = match run.is_published() {
         true => ended(&index),

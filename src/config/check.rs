@@ -5,7 +5,10 @@ use std::{ops::RangeInclusive, time::Duration};
 use reqwest::header::HeaderName;
 
 use super::Config;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    toml_file::nearest,
+};
 
 /// Files at once, and threads: far more than a machine has use for, and what it can still make.
 const AT_ONCE: RangeInclusive<usize> = 1..=4_096;
@@ -23,6 +26,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     check_load(config)?;
     check_download(config)?;
     check_serve(config)?;
+    check_time_zone(&config.reporting.time_zone)?;
     if config
         .expected_every
         .values()
@@ -39,6 +43,18 @@ pub(super) fn check(config: &Config) -> Result<()> {
         .keys()
         .try_for_each(|name| header("[provider] headers", name))?;
     check_variable("[provider] token_env", &config.provider.token_env)
+}
+
+fn check_time_zone(name: &str) -> Result<()> {
+    let known = jiff::tz::TimeZoneDatabase::bundled();
+    if known.get(name).is_ok() {
+        return Ok(());
+    }
+    let names: Vec<String> = known.available().map(|name| name.to_string()).collect();
+    let near = nearest(name, names.iter().map(String::as_str));
+    let near = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let message = format!("`{name}` is no time zone of the IANA database{near}");
+    Err(wrong("[reporting] time_zone", &message))
 }
 
 fn check_load(config: &Config) -> Result<()> {

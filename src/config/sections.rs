@@ -35,6 +35,8 @@ pub struct Config {
     pub archive: ArchiveConfig,
     /// Asking for a batch by its number.
     pub provider: ProviderConfig,
+    /// Views for analysts.
+    pub reporting: ReportingConfig,
 }
 
 /// How the warehouse file is written.
@@ -188,6 +190,18 @@ pub struct ArchiveConfig {
     pub keep_current: bool,
 }
 
+/// `[reporting]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportingConfig {
+    /// The IANA name of the zone whose days are reported.
+    pub time_zone: String,
+    /// Whether a batch of `account_negative` is all that is negative.
+    pub snapshot: bool,
+    /// Queries of the user's own, each a file that becomes a view; empty: none.
+    pub views_dir: PathBuf,
+}
+
 /// `[provider]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -291,6 +305,16 @@ impl Default for ArchiveConfig {
             max_age: Duration::from_secs(400 * 24 * 60 * 60),
             max_bytes: ByteSize(0),
             keep_current: true,
+        }
+    }
+}
+
+impl Default for ReportingConfig {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".into(),
+            snapshot: true,
+            views_dir: PathBuf::new(),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     run,
     source::Fetcher,
     source_url::SourceUrl,
-    warehouse,
+    views, warehouse,
 };
 
 pub(super) fn run(context: &Context) -> Result<()> {
@@ -30,6 +30,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
     context.check_events()?;
     run::check_cadence(&context.config, &context.contracts)?;
     check_provider(config, &fetcher)?;
+    views::check(&config.reporting)?;
     let secret = check_serve(config)?;
     describe(context);
     if let Some(missing) = secret {
