@@ -29,5 +29,6 @@ mod signals;
 mod stories;
 mod support;
 mod verify;
+mod views;
 mod wide;
 mod writers;

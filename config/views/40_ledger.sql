@@ -11,7 +11,7 @@ WITH attempt AS (
 )
 SELECT a.dataset, a.batch_no, a.state, a.revision, s.loaded_revision, a.rows_expected, a.rows_read, a.rows_loaded,
        a.rows_rejected, a.rows_added, a.rows_removed, a.rows_changed, coalesce(c.controls_broken, 0) AS controls_broken,
-       a.state IN ('failed', 'expired', 'waiting') OR a.rows_rejected > 0 OR coalesce(c.controls_broken, 0) > 0 AS needs_a_look,
+       a.state IN ('failed', 'expired', 'waiting') OR a.rows_rejected > 0 AS needs_a_look,
        a.announced_at, a.loaded_at, d.day AS reporting_day, a.files, a.bytes, a.run_id, a.message
 FROM attempt a
 LEFT JOIN standing s ON s.dataset = a.dataset AND s.batch_no = a.batch_no
@@ -19,7 +19,7 @@ LEFT JOIN broken c ON c.dataset = a.dataset AND c.batch_no = a.batch_no AND c.re
 LEFT JOIN redledger.reporting_day d ON d.utc_date = coalesce(a.announced_at, a.loaded_at)::DATE AND coalesce(a.announced_at, a.loaded_at) >= d.starts_at AND coalesce(a.announced_at, a.loaded_at) < d.ends_at
 WHERE a.nth = 1;
 
-COMMENT ON VIEW batch_status IS 'The latest attempt at every batch; needs_a_look: not loaded, or with rejected rows or broken controls';
+COMMENT ON VIEW batch_status IS 'The latest attempt at every batch; needs_a_look: not loaded, or with rejected rows';
 COMMENT ON COLUMN batch_status.dataset IS 'Dataset';
 COMMENT ON COLUMN batch_status.batch_no IS 'Batch';
 COMMENT ON COLUMN batch_status.state IS 'See redledger.batch';
@@ -32,8 +32,8 @@ COMMENT ON COLUMN batch_status.rows_rejected IS 'Rows not loaded';
 COMMENT ON COLUMN batch_status.rows_added IS 'Keys that the revision before did not have';
 COMMENT ON COLUMN batch_status.rows_removed IS 'Keys of the revision before that are gone';
 COMMENT ON COLUMN batch_status.rows_changed IS 'Keys with other content than in the revision before';
-COMMENT ON COLUMN batch_status.controls_broken IS 'Controls that did not agree';
-COMMENT ON COLUMN batch_status.needs_a_look IS 'Not loaded, with rejected rows, or with a broken control';
+COMMENT ON COLUMN batch_status.controls_broken IS 'Controls that did not agree; of a loaded batch they are only noted';
+COMMENT ON COLUMN batch_status.needs_a_look IS 'Not loaded, or with rejected rows';
 COMMENT ON COLUMN batch_status.announced_at IS 'When it was announced, UTC';
 COMMENT ON COLUMN batch_status.loaded_at IS 'When it was written, UTC';
 COMMENT ON COLUMN batch_status.reporting_day IS 'Day of the reporting time zone';
@@ -62,7 +62,7 @@ COMMENT ON COLUMN night.loaded IS 'Of them loaded';
 COMMENT ON COLUMN night.open IS 'Of them failed, expired or waiting';
 COMMENT ON COLUMN night.rows_loaded IS 'Rows in the table';
 COMMENT ON COLUMN night.rows_rejected IS 'Rows not loaded';
-COMMENT ON COLUMN night.controls_broken IS 'Controls that did not agree';
+COMMENT ON COLUMN night.controls_broken IS 'Controls that did not agree; of a loaded batch they are only noted';
 COMMENT ON COLUMN night.first_announced_at IS 'The first announcement of the day, UTC';
 COMMENT ON COLUMN night.last_loaded_at IS 'The last loading, UTC';
 

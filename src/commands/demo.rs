@@ -31,20 +31,18 @@ const PORT: u16 = 18_417;
 
 const QUERIES: [(&str, &str); 3] = [
     (
-        "What is owed, by currency, in the newest balances?",
+        "What is owed now, by currency?",
         "SELECT currency, count(*) AS accounts, sum(card_negative) AS card, sum(budget_negative) AS budget\n\
-         FROM account_negative WHERE batch_no = 'BATCH_20260330163600' GROUP BY currency ORDER BY card;",
+         FROM account_balance GROUP BY currency ORDER BY card;",
     ),
     (
         "Which bill lines stand behind an account's bill?",
         "SELECT b.display_id, b.create_time, l.fields['商户'] AS merchant, l.fields['交易金额']::DECIMAL(18,4) AS amount\n\
-         FROM account_negative_bill b JOIN account_negative_bill_line l\n\
-           ON l.account_id = b.account_id AND l.bill_create_time = b.create_time ORDER BY ALL;",
+         FROM bill b JOIN account_negative_bill_line l ON l.file_id = b.lines_file_id ORDER BY ALL;",
     ),
     (
-        "Where did a row come from, and what was not loaded?",
-        "SELECT f.url, r.line, r.field, r.code, r.message, r.record\n\
-         FROM redledger.rejection r JOIN redledger.file f USING (file_id);",
+        "Where did a row come from that was not loaded, and why was it not?",
+        "SELECT url, line, field, code, message, record FROM rejected_row;",
     ),
 ];
 
