@@ -9,12 +9,12 @@ use std::{
 use duckdb::{
     Connection,
     core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId},
-    vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab},
+    vtab::{BindInfo, InitInfo},
 };
 
 use super::{
     Scan,
-    vector::{self, Columns},
+    vector::{self, Columns, TableFunction},
 };
 use crate::{
     contract::ColumnType,
@@ -39,8 +39,7 @@ impl ScanRegistry {
     /// [`Error::Database`] if the engine refuses it.
     pub fn register(connection: &Connection) -> Result<Self> {
         let registry = Self::default();
-        connection
-            .register_table_function_with_extra_info::<ScanFunction, Scans>(FUNCTION, &registry.0)
+        vector::register::<ScanFunction>(connection, FUNCTION, &registry.0)
             .map_err(Error::database("register the table function"))?;
         Ok(registry)
     }
@@ -65,17 +64,17 @@ impl ScanRegistry {
 
 struct ScanFunction;
 
-struct Bound(Arc<Scan>);
+impl TableFunction for ScanFunction {
+    type Shared = Scans;
+    type Bound = Arc<Scan>;
 
-impl VTab for ScanFunction {
-    type BindData = Bound;
-    type InitData = ();
+    fn parameters() -> Vec<LogicalTypeHandle> {
+        vec![LogicalTypeId::Bigint.into()]
+    }
 
-    fn bind(bind: &BindInfo) -> Result<Bound, Box<dyn StdError>> {
+    fn bind(scans: &Scans, bind: &BindInfo) -> Result<Arc<Scan>, Box<dyn StdError>> {
         let id = bind.get_parameter(0).to_int64();
-        let scans = vector::extra_info::<Scans>(bind)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let scans = scans.lock().unwrap_or_else(PoisonError::into_inner);
         let scan = scans
             .get(&id)
             .cloned()
@@ -88,28 +87,18 @@ impl VTab for ScanFunction {
         bind.add_result_column("file_id", LogicalTypeId::Bigint.into());
         bind.add_result_column("line", LogicalTypeId::Bigint.into());
         bind.set_cardinality(scan.expected_rows.unwrap_or(MANY_ROWS), false);
-        Ok(Bound(scan))
+        Ok(scan)
     }
 
-    fn init(init: &InitInfo) -> Result<(), Box<dyn StdError>> {
-        let Bound(scan) = vector::bind_data::<Self>(init);
+    fn init(scan: &Arc<Scan>, init: &InitInfo) {
         init.set_max_threads(scan.threads as u64);
-        Ok(())
     }
 
-    fn func(
-        function: &TableFunctionInfo<Self>,
-        output: &mut DataChunkHandle,
-    ) -> Result<(), Box<dyn StdError>> {
-        let Bound(scan) = function.get_bind_data();
+    fn fill(scan: &Arc<Scan>, output: &mut DataChunkHandle) -> Result<(), Box<dyn StdError>> {
         let columns = Columns::new(output);
         let rows = scan.fill(&columns)?;
         columns.set_len(rows);
         Ok(())
-    }
-
-    fn parameters() -> Option<Vec<LogicalTypeHandle>> {
-        Some(vec![LogicalTypeId::Bigint.into()])
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing into DuckDB's vectors and reading what DuckDB keeps for us: the only unsafe code of the crate.
 //!
-//! Invariants, each checked where a wrapper is made or a value is set, but for the last:
+//! Invariants, each held by a type, or checked where a wrapper is made or a value is set:
 //! - a wrapper borrows the data chunk that DuckDB lends for one call, so no pointer outlives the call;
 //! - a wrapper is made only for a column whose logical type has exactly the wrapper's physical type;
 //! - rows are below `duckdb_vector_size()`, which is what every flat vector of a chunk has room for;
@@ -8,34 +8,79 @@
 //! - pairs of a MAP are below what its vector was made for;
 //! - no call that DuckDB documents or implements to allocate by its memory limit is made without a guard: an
 //!   exception of C++ must not meet a frame of Rust, which would abort the process;
-//! - what was registered and bound is asked for under the type it was given with: `table_function` is the one
-//!   caller of [`extra_info`] and [`bind_data`], and DuckDB keeps both for longer than a statement.
+//! - what was registered and bound is asked for under the type it was given with: [`TableFunction`] has one type for
+//!   each, and DuckDB keeps both for longer than a statement.
 //!
 //! All of it is exercised under Valgrind and AddressSanitizer: docs/fuzzing.md.
 #![allow(unsafe_code)]
 
-use std::marker::PhantomData;
+use std::{error::Error as StdError, marker::PhantomData};
 
 use duckdb::{
-    core::{DataChunkHandle, LogicalTypeId},
+    Connection,
+    core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId},
     ffi,
-    vtab::{BindInfo, InitInfo, VTab},
+    vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab},
 };
 
 use crate::reader::{Chunk, RecordMeta};
 
-/// The extra info that the table function `F` was registered with.
-///
-/// The caller names its type: the registration in `table_function` is the only one there is.
-pub(super) fn extra_info<E>(bind: &BindInfo) -> &E {
-    // SAFETY: DuckDB keeps the extra info for as long as the function is registered, which outlasts a bind.
-    unsafe { &*bind.get_extra_info::<E>() }
+/// A table function whose shared and bound data have one type each: what is registered with one can't be asked for
+/// as another.
+pub(super) trait TableFunction: 'static {
+    /// What it is registered with.
+    type Shared: Clone + Send + Sync + 'static;
+    /// What a statement of it holds.
+    type Bound: Send + Sync + 'static;
+
+    fn parameters() -> Vec<LogicalTypeHandle>;
+
+    fn bind(shared: &Self::Shared, bind: &BindInfo) -> Result<Self::Bound, Box<dyn StdError>>;
+
+    fn init(bound: &Self::Bound, init: &InitInfo);
+
+    fn fill(bound: &Self::Bound, output: &mut DataChunkHandle) -> Result<(), Box<dyn StdError>>;
 }
 
-/// What `F::bind` has returned.
-pub(super) fn bind_data<F: VTab>(init: &InitInfo) -> &F::BindData {
-    // SAFETY: `F` is the function being initialised, and DuckDB keeps its bind data for the statement.
-    unsafe { &*init.get_bind_data::<F::BindData>() }
+/// Registers it.
+pub(super) fn register<F: TableFunction>(
+    connection: &Connection,
+    name: &str,
+    shared: &F::Shared,
+) -> duckdb::Result<()> {
+    connection.register_table_function_with_extra_info::<Registered<F>, F::Shared>(name, shared)
+}
+
+/// [`register`] alone can register it.
+struct Registered<F>(PhantomData<F>);
+
+impl<F: TableFunction> VTab for Registered<F> {
+    type BindData = F::Bound;
+    type InitData = ();
+
+    fn bind(bind: &BindInfo) -> Result<F::Bound, Box<dyn StdError>> {
+        // SAFETY: [`register`] has given it this type, and DuckDB keeps it for as long as the function is registered.
+        let shared = unsafe { &*bind.get_extra_info::<F::Shared>() };
+        F::bind(shared, bind)
+    }
+
+    fn init(init: &InitInfo) -> Result<(), Box<dyn StdError>> {
+        // SAFETY: it is what `bind` above has returned, and DuckDB keeps it for the statement.
+        let bound = unsafe { &*init.get_bind_data::<F::Bound>() };
+        F::init(bound, init);
+        Ok(())
+    }
+
+    fn func(
+        function: &TableFunctionInfo<Self>,
+        output: &mut DataChunkHandle,
+    ) -> Result<(), Box<dyn StdError>> {
+        F::fill(function.get_bind_data(), output)
+    }
+
+    fn parameters() -> Option<Vec<LogicalTypeHandle>> {
+        Some(F::parameters())
+    }
 }
 
 /// A chunk of which every cell is UTF-8 without NUL, checked once for all of them.
