@@ -3,6 +3,7 @@
 mod balances;
 mod clients;
 mod made;
+mod oracle;
 mod others;
 
 use serde_json::{Value, json};
