@@ -191,6 +191,9 @@ pub struct Run {
     /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
     #[arg(long)]
     pub strict: bool,
+    /// Write the run's figures for Prometheus' textfile collector; one that can't be written changes nothing else
+    #[arg(long, value_name = "FILE.prom")]
+    pub metrics: Option<PathBuf>,
     /// Options of commands that load.
     #[command(flatten)]
     pub load: LoadOptions,

@@ -10,6 +10,7 @@ mod dismiss;
 mod ingest;
 mod load_report;
 mod manual;
+mod metrics;
 mod output;
 mod progress;
 mod rejections;

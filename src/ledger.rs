@@ -1,5 +1,6 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+mod acceptance;
 mod books;
 mod known;
 mod queries;
@@ -15,6 +16,7 @@ use duckdb::{
 
 pub(crate) use self::queries::later;
 pub use self::{
+    acceptance::{StandingBatch, standing},
     books::{kept_files, loaded_among, loaded_files},
     known::{Attempt, Entries, Known, LoadedRevision, advance},
     queries::{

@@ -37,6 +37,7 @@ pub(super) const RUN: &str = "\
 Examples:
   redledger run --dry-run                   what it would do
   redledger run --strict --deadline 50m --format json
+  redledger run --metrics /var/lib/prometheus/node-exporter/redledger.prom
 
 Exit status 1: a person is needed, and is told once; 3: run again.";
 
