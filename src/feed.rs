@@ -5,6 +5,7 @@
 //! read ── each chunk goes over a bounded channel to the scan, which runs on the engine's threads
 //! ```
 
+mod list;
 mod open;
 mod progress;
 mod read;
@@ -14,8 +15,9 @@ use std::sync::Arc;
 
 pub use self::progress::Progress;
 pub(crate) use self::{
+    list::InlineList,
     open::{OpenFile, Reads},
-    read::{FedFile, FeedEnd, InlineList, Job},
+    read::{FedFile, FeedEnd, Job},
 };
 use crate::{archive::Archive, config::DownloadConfig, source::Fetcher};
 

@@ -12,10 +12,12 @@
 
 mod assemble;
 mod batch;
+mod fields;
 mod identity;
 #[cfg(test)]
 mod issues;
 mod json;
+mod page;
 mod page_set;
 mod parse;
 

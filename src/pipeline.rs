@@ -13,11 +13,15 @@
 
 mod again;
 mod context;
+mod doubts;
 mod failure;
 mod identify;
 mod insert;
+mod inserted;
 mod judge;
+mod kept;
 mod outcome;
+mod record;
 mod settle;
 
 use std::{

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -16,14 +15,13 @@ use super::{
 };
 use crate::{
     archive::{KeptFile, NamedBy, differs},
-    batch::{ArchivedFile, FileSource, InlineRows},
+    batch::{ArchivedFile, FileSource},
     batch_no::BatchNo,
     clock,
     contract::{Contract, Layout},
     error::{Error, Result},
-    hook::{ListRow, list_identity},
-    reader::{Asides, Chunk, Header, InlineReader, InlineRow, ReaderOptions, RecordReader},
-    rejection::{Rejection, RejectionCode, raw_text},
+    reader::{Asides, Chunk, Header, ReaderOptions, RecordReader},
+    rejection::{Rejection, raw_text},
     scan::{Counts, FileChunk, Scan, ScanFile, ScanMessage, SourceFailed},
     source::{Proof, open_file},
     source_url::redacted,
@@ -40,13 +38,6 @@ pub(crate) struct Job {
     pub(crate) inherited: Vec<Vec<u8>>,
     /// The row that names it.
     pub(crate) named_by: Option<NamedBy>,
-}
-
-/// Rows that came inside the announcement.
-pub(crate) struct InlineList {
-    pub(crate) list: InlineRows,
-    pub(crate) scanned: Arc<ScanFile>,
-    pub(crate) origin: String,
 }
 
 /// A file that was read to its end.
@@ -254,7 +245,7 @@ impl Feed {
     }
 
     /// Ends the tally where it may wait for the disk.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         tally: Tally,
         contract: &Contract,
@@ -271,79 +262,6 @@ impl Feed {
             path,
         });
         Ok((bytes, hash, kept))
-    }
-
-    /// Feeds the rows of an inline list, as a file that was never one.
-    pub(crate) async fn feed_rows(
-        self,
-        list: InlineList,
-        batch_no: BatchNo,
-        contract: Arc<Contract>,
-        scan: Arc<Scan>,
-        sender: mpsc::Sender<ScanMessage>,
-    ) -> Result<Vec<FedFile>, FeedEnd> {
-        let InlineList {
-            list: InlineRows { rows, columns, .. },
-            scanned,
-            origin,
-        } = list;
-        let tally = Tally::new(self.keeps.then_some(&self.archive));
-        let max_record = usize::try_from(self.download.max_record.0).unwrap_or(usize::MAX);
-        let mut reader = InlineReader::new(&columns, &origin, max_record)?;
-        let mut left = rows.as_slice();
-        while !left.is_empty() {
-            let mut chunk = scan.spare_chunk();
-            let taken = reader.read_chunk(&mut chunk, left.iter().map(inline_row))?;
-            let part = left.split_off(..taken).unwrap_or_default();
-            for row in part {
-                tally.add(&Bytes::copy_from_slice(row.json.as_bytes()))?;
-                tally.add(&Bytes::from_static(b"\n"))?;
-            }
-            self.progress
-                .rows
-                .fetch_add(part.len() as u64, Ordering::Relaxed);
-            send(&sender, &scanned, chunk).await?;
-        }
-        reader.check_not_empty()?;
-        let (read, asides) = (reader.records(), reader.asides());
-        let (bytes, hash, kept) = self.keep(tally, &contract, &batch_no, "jsonl").await?;
-        Ok(vec![FedFile {
-            identity: Some(list_identity(&rows)),
-            query_hash: None,
-            kept,
-            scanned,
-            url: origin,
-            bytes,
-            hash,
-            etag: None,
-            content_type: None,
-            last_modified: None,
-            named_by: None,
-            encoding: "UTF-8",
-            header: columns.join(","),
-            read,
-            last_line: 0,
-            asides,
-            unread_checksums: Vec::new(),
-            ends_with_line_break: true,
-            expected_rows: None,
-            fetched_at: clock::now(),
-        }])
-    }
-}
-
-fn inline_row(row: &ListRow) -> InlineRow<'_> {
-    let fault = row.fault.as_ref().map(|fault| {
-        let code = match fault.is_repeated_key {
-            true => RejectionCode::FieldCount,
-            false => RejectionCode::InvalidUtf8,
-        };
-        (code, fault.key.as_deref(), fault.message.as_str())
-    });
-    InlineRow {
-        json: &row.json,
-        cells: &row.cells,
-        fault,
     }
 }
 
@@ -364,7 +282,7 @@ impl SharedLayout {
     }
 }
 
-async fn send(
+pub(super) async fn send(
     sender: &mpsc::Sender<ScanMessage>,
     file: &Arc<ScanFile>,
     chunk: Chunk,

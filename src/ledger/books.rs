@@ -4,10 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use duckdb::Connection;
 
-use super::{
-    queries::{read, text},
-    quoted,
-};
+use super::sql::{quoted, read, text};
 use crate::{batch_no::BatchNo, error::Result};
 
 /// The loaded revisions of some batches, by dataset and number.

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use duckdb::{Connection, params};
 
 use super::{
-    State, UNKNOWN_DATASET,
-    queries::{count, read, text},
-    quoted, timestamp,
+    entry::{State, UNKNOWN_DATASET},
+    row::TableRow as _,
+    sql::{columns, quoted, read, timestamp},
+    tables::BatchRow,
 };
 use crate::error::{Error, Result};
 
@@ -56,23 +57,7 @@ pub struct Attempt {
 
 /// What the ledger says of some batches, read at once: the ledger is looked through as often, however many they are.
 #[derive(Debug, Default)]
-pub struct Entries(HashMap<String, Vec<Entry>>);
-
-/// A row of `redledger.batch`, as far as it matters for what may follow.
-#[derive(Debug)]
-struct Entry {
-    dataset: String,
-    revision: i32,
-    state: State,
-    content_hash: String,
-    rows_loaded: u64,
-    rows_rejected: u64,
-    watermark: Option<i64>,
-    /// Rows read, files, bytes.
-    others: [u64; 3],
-    announced_at: Option<i64>,
-    message: Option<String>,
-}
+pub struct Entries(HashMap<String, Vec<BatchRow>>);
 
 /// Numbers in one query.
 const AT_ONCE: usize = 1_000;
@@ -87,33 +72,17 @@ impl Entries {
         for numbers in numbers.chunks(AT_ONCE) {
             let literals: Vec<String> = numbers.iter().map(|number| quoted(number)).collect();
             let sql = format!(
-                "SELECT batch_no, dataset, revision, state, content_hash, rows_loaded, rows_rejected, \
-                 epoch_us(watermark), rows_read, files, bytes, epoch_us(announced_at), message \
-                 FROM redledger.batch WHERE batch_no IN ({}) ORDER BY revision",
+                "SELECT {} FROM redledger.batch WHERE batch_no IN ({}) ORDER BY revision",
+                columns::<BatchRow>(connection)?,
                 literals.join(", ")
             );
-            let found = read(connection, &sql, &[], |row| {
-                let figure =
-                    |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
-                let entry = Entry {
-                    dataset: text(row, 1)?,
-                    revision: row.get(2)?,
-                    state: row.get(3)?,
-                    content_hash: text(row, 4)?,
-                    rows_loaded: figure(5)?,
-                    rows_rejected: figure(6)?,
-                    watermark: row.get(7)?,
-                    others: [figure(8)?, figure(9)?, figure(10)?],
-                    announced_at: row.get(11)?,
-                    message: row.get(12)?,
-                };
-                Ok((text(row, 0)?, entry))
-            })?;
+            let found = read(connection, &sql, &[], BatchRow::read)?;
             for number in numbers {
                 entries.0.entry(number.clone()).or_default();
             }
-            for (number, entry) in found {
-                entries.0.entry(number).or_default().push(entry);
+            for entry in found {
+                let of_number = entries.0.entry(entry.batch_no.clone());
+                of_number.or_default().push(entry);
             }
         }
         Ok(entries)
@@ -146,22 +115,26 @@ impl Entries {
                 State::Loaded => {
                     known.loaded = Some(LoadedRevision {
                         revision,
-                        content_hash: entry.content_hash.clone(),
+                        content_hash: entry.content_hash.clone().unwrap_or_default(),
                         rows_loaded: entry.rows_loaded,
                         rows_rejected: entry.rows_rejected,
-                        watermark: entry.watermark,
+                        watermark: entry.watermark.map(|at| at.0),
                     });
                     known.highest = known.highest.max(revision);
                 }
                 State::Superseded => known.highest = known.highest.max(revision),
                 state @ (State::Failed | State::Waiting | State::Expired | State::Dismissed) => {
-                    let [rows_read, files, bytes] = entry.others;
                     known.attempt = Some(Attempt {
                         revision,
                         state,
                         has_dataset: entry.dataset != UNKNOWN_DATASET,
-                        figures: [rows_read, entry.rows_rejected, files, bytes],
-                        announced_at: entry.announced_at,
+                        figures: [
+                            entry.rows_read,
+                            entry.rows_rejected,
+                            entry.files,
+                            entry.bytes,
+                        ],
+                        announced_at: entry.announced_at.map(|at| at.0),
                         message: entry.message.clone(),
                     });
                 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use duckdb::{
-    Connection, Row, params_from_iter,
-    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
-};
+use duckdb::Connection;
 
-use super::{BatchEntry, Control, Difference, FileEntry, State, quoted, tables::kind_of};
-use crate::error::{Error, Result};
+use super::{
+    entry::{BatchEntry, Control, Difference, FileEntry},
+    row::TableRow as _,
+    sql::{columns, later, quoted, read, text},
+    tables::{BatchRow, ControlRow, FileRow},
+};
+use crate::error::Result;
 
 /// A row of `redledger.batch` as it stands.
 #[derive(Debug, Clone)]
@@ -28,54 +30,6 @@ pub struct NewestBatch {
     pub batch_no: String,
     /// When it was announced, or else loaded, in epoch microseconds.
     pub at: i64,
-}
-
-/// Which rejections to look at: those that match everything given.
-#[derive(Debug, Clone, Default)]
-pub struct RejectionFilter {
-    /// Batch number.
-    pub batch_no: Option<String>,
-    /// Dataset of the rejected rows.
-    pub dataset: Option<String>,
-    /// Code.
-    pub code: Option<String>,
-}
-
-/// A row of `redledger.rejection` as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectionRecord {
-    /// Dataset.
-    pub dataset: String,
-    /// Batch.
-    pub batch_no: String,
-    /// Revision of the batch.
-    pub revision: i32,
-    /// File.
-    pub file_id: i64,
-    /// Where the file came from, without secrets.
-    pub url: Option<String>,
-    /// 1-based line.
-    pub line: u64,
-    /// Offset in the decoded text.
-    pub byte_offset: Option<u64>,
-    /// Field at fault.
-    pub field: Option<String>,
-    /// Code.
-    pub code: String,
-    /// What was expected and found.
-    pub message: String,
-    /// The record as delivered.
-    pub record: String,
-}
-
-impl FromSql for State {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| FromSqlError::Other(format!("`{text}` is no state of a batch").into()))
-    }
 }
 
 /// The latest attempt at every batch, of `dataset` if given: failed ones first, then expired, waiting and
@@ -221,53 +175,53 @@ pub fn revisions(
     )
 }
 
-pub(super) fn read_batches(
+fn read_batches(
     connection: &Connection,
     condition: &str,
     order: &str,
     parameters: &[Option<&str>],
 ) -> Result<Vec<BatchRecord>> {
-    let [accepted_at, watermark] =
-        ["accepted_at", "watermark"].map(|column| later(connection, "batch", column));
     let sql = format!(
-        "SELECT dataset, batch_no, revision, state, rows_expected, rows_read, rows_loaded, rows_rejected, \
-         rows_added, rows_removed, rows_changed, files, bytes, content_hash, epoch_us(announced_at), \
-         epoch_us(loaded_at), run_id, message, \
-         max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no), \
-         epoch_us({}), epoch_us({}) \
+        "SELECT {}, max(revision) FILTER (WHERE state = 'loaded') OVER (PARTITION BY dataset, batch_no) AS stands \
          FROM redledger.batch WHERE {condition} {order}",
-        accepted_at?, watermark?
+        columns::<BatchRow>(connection)?
     );
     read(connection, &sql, parameters, |row| {
-        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
+        let of = BatchRow::read(row)?;
         Ok(BatchRecord {
-            entry: BatchEntry {
-                dataset: row.get(0)?,
-                batch_no: row.get(1)?,
-                revision: row.get(2)?,
-                state: row.get(3)?,
-                rows_expected: count(row, 4)?,
-                rows_read: known(5)?,
-                rows_loaded: known(6)?,
-                rows_rejected: known(7)?,
-                difference: Difference {
-                    added: known(8)?,
-                    removed: known(9)?,
-                    changed: known(10)?,
-                },
-                files: known(11)?,
-                bytes: known(12)?,
-                content_hash: row.get(13)?,
-                announced_at: row.get(14)?,
-                accepted_at: row.get(19)?,
-                watermark: row.get(20)?,
-                run_id: text(row, 16)?,
-                message: row.get(17)?,
-            },
-            written_at: row.get::<_, Option<i64>>(15)?.unwrap_or_default(),
-            loaded_revision: row.get(18)?,
+            written_at: of.loaded_at.0,
+            loaded_revision: row.get("stands")?,
+            entry: BatchEntry::from(of),
         })
     })
+}
+
+impl From<BatchRow> for BatchEntry {
+    fn from(of: BatchRow) -> Self {
+        Self {
+            dataset: of.dataset,
+            batch_no: of.batch_no,
+            revision: of.revision,
+            state: of.state,
+            rows_expected: of.rows_expected,
+            rows_read: of.rows_read,
+            rows_loaded: of.rows_loaded,
+            rows_rejected: of.rows_rejected,
+            difference: Difference {
+                added: of.rows_added,
+                removed: of.rows_removed,
+                changed: of.rows_changed,
+            },
+            files: of.files,
+            bytes: of.bytes,
+            content_hash: of.content_hash,
+            announced_at: of.announced_at.map(|at| at.0),
+            accepted_at: of.accepted_at.map(|at| at.0),
+            watermark: of.watermark.map(|at| at.0),
+            run_id: of.run_id,
+            message: of.message,
+        }
+    }
 }
 
 /// By dataset, the loaded batch that was announced last. One that does not say when it was announced, or
@@ -301,39 +255,41 @@ pub fn files(
     revision: i32,
 ) -> Result<Vec<FileEntry>> {
     let marks = vec!["?"; datasets.len()].join(", ");
-    let [kept, query_hash, identity] = ["rejections_kept", "query_hash", "identity"]
-        .map(|column| later(connection, "file", column));
     let sql = format!(
-        "SELECT file_id, dataset, url, bytes, content_hash, etag, encoding, header, rows_read, rows_loaded, \
-         rows_rejected, archive_path, epoch_us(fetched_at), {}, {}, {} FROM redledger.file \
+        "SELECT {} FROM redledger.file \
          WHERE revision = {revision} AND batch_no = ? AND dataset IN ({marks}) ORDER BY file_id",
-        kept?, query_hash?, identity?
+        columns::<FileRow>(connection)?
     );
     let parameters: Vec<Option<&str>> = std::iter::once(batch_no)
         .chain(datasets.iter().copied())
         .map(Some)
         .collect();
     read(connection, &sql, &parameters, |row| {
-        let known = |index| -> duckdb::Result<u64> { Ok(count(row, index)?.unwrap_or_default()) };
-        Ok(FileEntry {
-            file_id: row.get(0)?,
-            dataset: row.get(1)?,
-            url: text(row, 2)?,
-            bytes: known(3)?,
-            content_hash: row.get(4)?,
-            etag: row.get(5)?,
-            encoding: row.get(6)?,
-            header: row.get(7)?,
-            rows_read: known(8)?,
-            rows_loaded: known(9)?,
-            rows_rejected: known(10)?,
-            archive_path: row.get(11)?,
-            fetched_at: row.get::<_, Option<i64>>(12)?.unwrap_or_default(),
-            rejections_kept: count(row, 13)?,
-            query_hash: row.get(14)?,
-            identity: row.get(15)?,
-        })
+        Ok(FileEntry::from(FileRow::read(row)?))
     })
+}
+
+impl From<FileRow> for FileEntry {
+    fn from(of: FileRow) -> Self {
+        Self {
+            file_id: of.file_id,
+            dataset: of.dataset,
+            url: of.url,
+            bytes: of.bytes,
+            content_hash: of.content_hash,
+            etag: of.etag,
+            encoding: of.encoding,
+            header: of.header,
+            rows_read: of.rows_read,
+            rows_loaded: of.rows_loaded,
+            rows_rejected: of.rows_rejected,
+            archive_path: of.archive_path,
+            fetched_at: of.fetched_at.0,
+            rejections_kept: of.rejections_kept,
+            query_hash: of.query_hash,
+            identity: of.identity,
+        }
+    }
 }
 
 /// The controls of a revision, failed ones first.
@@ -347,160 +303,17 @@ pub fn controls(
     revision: i32,
 ) -> Result<Vec<Control>> {
     let sql = format!(
-        "SELECT name, expected, actual, passed FROM redledger.control \
-         WHERE revision = {revision} AND dataset = ? AND batch_no = ? ORDER BY passed, name"
+        "SELECT {} FROM redledger.control \
+         WHERE revision = {revision} AND dataset = ? AND batch_no = ? ORDER BY passed, name",
+        columns::<ControlRow>(connection)?
     );
     read(connection, &sql, &[Some(dataset), Some(batch_no)], |row| {
+        let of = ControlRow::read(row)?;
         Ok(Control {
-            name: row.get(0)?,
-            expected: row.get(1)?,
-            actual: text(row, 2)?,
-            passed: row.get(3)?,
+            name: of.name,
+            expected: of.expected,
+            actual: of.actual,
+            passed: of.passed,
         })
     })
-}
-
-/// The rejections of every batch's latest attempt, or those that match: by batch, file and line, at most
-/// `limit`. `children` pairs each dataset whose files rows of another name with that other.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn rejections(
-    connection: &Connection,
-    filter: &RejectionFilter,
-    children: &[(&str, &str)],
-    limit: u64,
-) -> Result<Vec<RejectionRecord>> {
-    let (matching, parameters) = matching("rejection", filter, children);
-    let sql = format!(
-        "SELECT dataset, batch_no, revision, file_id, url, line, byte_offset, field, code, message, record \
-         FROM ({matching}) ORDER BY batch_no, dataset, file_id, line, byte_offset, code, field LIMIT {limit}"
-    );
-    read(connection, &sql, &parameters, |row| {
-        Ok(RejectionRecord {
-            dataset: text(row, 0)?,
-            batch_no: text(row, 1)?,
-            revision: row.get(2)?,
-            file_id: row.get::<_, Option<i64>>(3)?.unwrap_or_default(),
-            url: row.get(4)?,
-            line: count(row, 5)?.unwrap_or_default(),
-            byte_offset: count(row, 6)?,
-            field: row.get(7)?,
-            code: text(row, 8)?,
-            message: text(row, 9)?,
-            record: text(row, 10)?,
-        })
-    })
-}
-
-/// How many rejections [`rejections`] would return without a limit, by code; the most frequent first.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn rejections_by_code(
-    connection: &Connection,
-    filter: &RejectionFilter,
-    children: &[(&str, &str)],
-) -> Result<Vec<(String, u64)>> {
-    let (matching, parameters) = matching("rejection", filter, children);
-    let sql = format!(
-        "SELECT code, count(*) FROM ({matching}) GROUP BY code ORDER BY count(*) DESC, code"
-    );
-    read(connection, &sql, &parameters, |row| {
-        Ok((row.get(0)?, count(row, 1)?.unwrap_or_default()))
-    })
-}
-
-/// How many rows latest attempts have rejected, kept or not, of the batch and dataset in `filter`.
-///
-/// # Errors
-/// [`Error::Database`] if the engine fails.
-pub fn rows_rejected(
-    connection: &Connection,
-    filter: &RejectionFilter,
-    children: &[(&str, &str)],
-) -> Result<u64> {
-    let filter = RejectionFilter {
-        code: None,
-        ..filter.clone()
-    };
-    let (matching, parameters) = matching("file", &filter, children);
-    let sql = format!("SELECT coalesce(sum(rows_rejected), 0)::BIGINT FROM ({matching})");
-    let rows = read(connection, &sql, &parameters, |row| count(row, 0))?;
-    Ok(rows.into_iter().flatten().sum())
-}
-
-/// The entries of latest attempts in `table` that `filter` lets through, as SQL, and its parameters.
-fn matching<'a>(
-    table: &str,
-    filter: &'a RejectionFilter,
-    children: &[(&'a str, &'a str)],
-) -> (String, Vec<Option<&'a str>>) {
-    let mut parameters: Vec<Option<&str>> = Vec::new();
-    // The ledger enters a batch under its own dataset only; rejections bear the dataset of their file.
-    let mut owner = String::from("r.dataset");
-    if !children.is_empty() {
-        let cases = " WHEN ? THEN ?".repeat(children.len());
-        owner = format!("CASE r.dataset{cases} ELSE r.dataset END");
-        for (child, parent) in children {
-            parameters.extend([Some(*child), Some(*parent)]);
-        }
-    }
-    let mut conditions = String::new();
-    let given = [
-        ("batch_no", &filter.batch_no),
-        ("dataset", &filter.dataset),
-        ("code", &filter.code),
-    ];
-    for (column, value) in given {
-        if let Some(value) = value {
-            conditions += &format!(" AND r.{column} = ?");
-            parameters.push(Some(value));
-        }
-    }
-    let sql = format!(
-        "SELECT r.*, f.url FROM (SELECT *, {owner} AS owner FROM redledger.{table} r WHERE true{conditions}) r \
-         JOIN (SELECT dataset AS owner, batch_no, max(revision) AS revision FROM redledger.batch GROUP BY ALL) b \
-         USING (owner, batch_no, revision) \
-         LEFT JOIN redledger.file f ON f.file_id = r.file_id"
-    );
-    (sql, parameters)
-}
-
-/// A column that a ledger of an earlier release lacks, as SQL: NULL in such a one.
-pub(crate) fn later(connection: &Connection, table: &str, column: &str) -> Result<String> {
-    let sql = "SELECT count(*) FROM duckdb_columns() WHERE schema_name = 'redledger' \
-               AND table_name = ? AND column_name = ? AND database_name = current_database()";
-    let there = read(connection, sql, &[Some(table), Some(column)], |row| {
-        row.get::<_, i64>(0)
-    })?;
-    Ok(match there.first() {
-        Some(0) | None => format!("NULL::{}", kind_of(table, column)),
-        Some(_) => column.to_owned(),
-    })
-}
-
-/// A negative count, which nobody writes here, is as many as can be: it must not pass for a right one.
-pub(super) fn count(row: &Row<'_>, index: usize) -> duckdb::Result<Option<u64>> {
-    let count = row.get::<_, Option<i64>>(index)?;
-    Ok(count.map(|count| u64::try_from(count).unwrap_or(u64::MAX)))
-}
-
-pub(super) fn text(row: &Row<'_>, index: usize) -> duckdb::Result<String> {
-    Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
-}
-
-pub(super) fn read<T>(
-    connection: &Connection,
-    sql: &str,
-    parameters: &[Option<&str>],
-    of: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
-) -> Result<Vec<T>> {
-    let all = || -> duckdb::Result<Vec<T>> {
-        let mut statement = connection.prepare(sql)?;
-        statement
-            .query_map(params_from_iter(parameters), of)?
-            .collect()
-    };
-    all().map_err(Error::database("read the ledger"))
 }

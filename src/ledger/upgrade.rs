@@ -8,8 +8,9 @@ use std::{collections::HashSet, path::Path};
 use duckdb::Connection;
 
 use super::{
-    quoted,
-    tables::{FORMAT, FORMAT_TABLE, SINCE_FORMAT_2, TABLES, kind_of},
+    row::{Column, Table, TableRow as _},
+    sql::quoted,
+    tables::{FORMAT, FormatRow, SINCE_FORMAT_2, TABLES, column_of},
 };
 use crate::error::{Error, Result};
 
@@ -60,13 +61,13 @@ pub fn condition(connection: &Connection) -> Result<Condition> {
     }
     let missing: Vec<&str> = TABLES
         .iter()
-        .map(|(table, ..)| *table)
-        .filter(|table| *table != FORMAT_TABLE && !own.contains(*table))
+        .map(|table| table.name)
+        .filter(|table| *table != FormatRow::TABLE.name && !own.contains(*table))
         .collect();
     if !missing.is_empty() {
         return Ok(Condition::Partial { missing });
     }
-    if !own.contains(FORMAT_TABLE) {
+    if !own.contains(FormatRow::TABLE.name) {
         return Ok(Condition::Whole(1));
     }
     let format = connection
@@ -77,7 +78,7 @@ pub fn condition(connection: &Connection) -> Result<Condition> {
     Ok(match format {
         Some(format) => Condition::Whole(format),
         None => Condition::Partial {
-            missing: vec![FORMAT_TABLE],
+            missing: vec![FormatRow::TABLE.name],
         },
     })
 }
@@ -143,48 +144,41 @@ pub fn prepare(connection: &Connection, path: &Path) -> Result<()> {
 
 /// All tables.
 fn whole() -> String {
-    let tables: String = TABLES.iter().map(|(table, ..)| table_of(table)).collect();
+    let tables: String = TABLES.iter().map(creation_of).collect();
     format!(
         "CREATE SCHEMA IF NOT EXISTS redledger; {tables} {}",
         stamp()
     )
 }
 
-fn table_of(name: &str) -> String {
-    let mut sql = String::new();
-    for (table, comment, columns) in TABLES.iter().filter(|(table, ..)| *table == name) {
-        let list: Vec<String> = columns
-            .iter()
-            .map(|(name, kind, _)| format!("{name} {kind}"))
-            .collect();
-        sql += &format!("CREATE TABLE redledger.{table}({});", list.join(", "));
-        sql += &format!("COMMENT ON TABLE redledger.{table} IS {};", quoted(comment));
-        for (name, ..) in *columns {
-            sql += &comment_on(table, name);
-        }
-    }
-    sql
+fn creation_of(table: &Table) -> String {
+    let columns = table.columns.iter();
+    let list: Vec<String> = columns
+        .clone()
+        .map(|column| format!("{} {}", column.name, column.kind))
+        .collect();
+    let name = table.name;
+    let comments: String = columns.map(|column| comment_on(name, column)).collect();
+    format!(
+        "CREATE TABLE redledger.{name}({}); COMMENT ON TABLE redledger.{name} IS {};{comments}",
+        list.join(", "),
+        quoted(table.comment)
+    )
 }
 
-fn comment_on(table: &str, column: &str) -> String {
-    let columns = TABLES.iter().filter(|(name, ..)| *name == table);
-    let comments = columns
-        .flat_map(|(_, _, columns)| *columns)
-        .filter(|(name, ..)| *name == column);
-    comments
-        .map(|(.., comment)| {
-            format!(
-                "COMMENT ON COLUMN redledger.{table}.{column} IS {};",
-                quoted(comment)
-            )
-        })
-        .collect()
+fn comment_on(table: &str, column: &Column) -> String {
+    format!(
+        "COMMENT ON COLUMN redledger.{table}.{} IS {};",
+        column.name,
+        quoted(column.comment)
+    )
 }
 
 /// One row: the version.
 fn stamp() -> String {
     format!(
-        "INSERT INTO redledger.{FORMAT_TABLE} VALUES ({FORMAT}, {});",
+        "INSERT INTO redledger.{} VALUES ({FORMAT}, {});",
+        FormatRow::TABLE.name,
         quoted(env!("CARGO_PKG_VERSION"))
     )
 }
@@ -192,12 +186,15 @@ fn stamp() -> String {
 /// What was accepted when is taken from what format 1 knew: an announcement is no later than its loading, and what
 /// was loaded over another content was accepted after it.
 fn from_format_1() -> String {
-    let columns: String = SINCE_FORMAT_2
+    let added = SINCE_FORMAT_2
         .iter()
+        .filter_map(|(table, name)| Some((*table, column_of(table, name)?)));
+    let columns: String = added
         .map(|(table, column)| {
             format!(
-                "ALTER TABLE redledger.{table} ADD COLUMN {column} {};{}",
-                kind_of(table, column),
+                "ALTER TABLE redledger.{table} ADD COLUMN {} {};{}",
+                column.name,
+                column.kind,
                 comment_on(table, column)
             )
         })
@@ -211,6 +208,6 @@ fn from_format_1() -> String {
              FROM redledger.batch) known \
          WHERE batch.rowid = known.id; {}",
         stamp(),
-        format_table = table_of(FORMAT_TABLE),
+        format_table = creation_of(&FormatRow::TABLE),
     )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{insert::Inserted, judge::Judging};
+use super::{inserted::Inserted, judge::Judging};
 use crate::{
     archive::{DeliveredFile, Delivery},
     batch::{BatchContent, InlineRows},

@@ -37,6 +37,12 @@ impl Identified {
     pub(super) fn contracts(&self) -> impl Iterator<Item = &Arc<Contract>> {
         std::iter::once(&self.contract).chain(&self.child)
     }
+
+    /// Their names.
+    pub(super) fn datasets(&self) -> Vec<&str> {
+        let contracts = self.contracts();
+        contracts.map(|contract| contract.name.as_str()).collect()
+    }
 }
 
 /// What became of the attempt to identify a batch.

@@ -1,6 +1,6 @@
 //! What is written down of a batch: in the archive before the commit, in the ledger with it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use super::{
     context::LoadContext,
@@ -8,137 +8,18 @@ use super::{
     identify::Identified,
     judge::{Judged, Verdict},
     outcome::{Ending, Outcome},
+    record::Record,
 };
 use crate::{
-    archive::{Delivery, DeliveryOutcome, Format},
-    batch::{Batch, BatchContent},
+    archive::DeliveryOutcome,
+    batch::Batch,
     clock,
     contract::Contract,
     error::{ExitStatus, FailedState, Result},
     history::{Refusal, Standing},
-    ledger::{self, Attempt, BatchEntry, Control, Difference, FileEntry, State},
-    rejection::Rejection,
+    ledger::{self},
     warehouse::{BatchTransaction, Warehouse},
 };
-
-/// What the ledger is to have of a batch.
-struct Record<'r> {
-    entry: BatchEntry,
-    files: Vec<FileEntry>,
-    rejections: Vec<&'r Rejection>,
-    controls: &'r [Control],
-}
-
-impl<'r> Record<'r> {
-    /// Of a batch that was judged.
-    fn of(
-        batch: &Batch,
-        dataset: &str,
-        run_id: &str,
-        revision: i32,
-        judged: Option<&'r Judged>,
-        failure: Option<&Failure>,
-    ) -> Self {
-        let is_loaded = failure.is_none();
-        let sum = |of: fn(&FileEntry) -> u64| judged.map_or(0, |judged| judged.sum(of));
-        let rows_loaded = match is_loaded {
-            true => sum(|file| file.rows_loaded),
-            false => 0,
-        };
-        let difference = judged.and_then(|judged| judged.difference);
-        let why = failure.map(Failure::in_the_books);
-        let found = judged.into_iter().flat_map(|judged| &judged.notes);
-        let notes = batch.notes.iter().chain(found).cloned();
-        let notes: Vec<String> = why.into_iter().chain(notes).collect();
-        let announced_at = batch.announced_at.and_then(|at| at.checked_mul(1000));
-        let entry = BatchEntry {
-            dataset: dataset.to_owned(),
-            batch_no: batch.batch_no.to_string(),
-            revision,
-            state: failure.map_or(State::Loaded, |failure| failure.state.state()),
-            rows_expected: judged.map_or(batch.total, |judged| judged.rows_expected),
-            rows_read: sum(|file| file.rows_read),
-            rows_loaded,
-            rows_rejected: sum(|file| file.rows_rejected),
-            difference: difference.unwrap_or(Difference {
-                added: rows_loaded,
-                ..Difference::default()
-            }),
-            files: judged.map_or(0, |judged| judged.files().count() as u64),
-            bytes: sum(|file| file.bytes),
-            content_hash: judged.filter(|_| is_loaded).map(Judged::known_by),
-            announced_at,
-            accepted_at: Some(batch.acceptance.at),
-            watermark: batch.replay.as_ref().and_then(|replay| replay.watermark),
-            run_id: run_id.to_owned(),
-            message: (!notes.is_empty()).then(|| notes.join("; ")),
-        };
-        let files = judged.into_iter().flat_map(Judged::files).cloned();
-        let parts = || judged.into_iter().flat_map(|judged| &judged.parts);
-        Self {
-            entry,
-            files: files
-                .map(|file| FileEntry {
-                    rows_loaded: if is_loaded { file.rows_loaded } else { 0 },
-                    ..file
-                })
-                .collect(),
-            rejections: parts().flat_map(|part| &part.rejections).collect(),
-            controls: judged.map_or(&[], |judged| &judged.controls),
-        }
-    }
-
-    fn write(&self, transaction: &BatchTransaction<'_>) -> Result<()> {
-        let Self {
-            entry,
-            files,
-            rejections,
-            controls,
-        } = self;
-        ledger::record(transaction.connection(), entry, files, rejections, controls)
-    }
-
-    /// Whether the ledger says this already.
-    fn is_said(&self, attempt: Option<&Attempt>) -> bool {
-        let entry = &self.entry;
-        let figures = [
-            entry.rows_read,
-            entry.rows_rejected,
-            entry.files,
-            entry.bytes,
-        ];
-        attempt.is_some_and(|attempt| {
-            attempt.revision == entry.revision
-                && attempt.state == entry.state
-                && attempt.has_dataset == (entry.dataset != ledger::UNKNOWN_DATASET)
-                && attempt.figures == figures
-                && attempt.announced_at == entry.announced_at
-                && attempt.message == entry.message
-        })
-    }
-
-    fn outcome(&self, ending: Ending) -> Outcome {
-        let entry = &self.entry;
-        let has_dataset = entry.dataset != ledger::UNKNOWN_DATASET;
-        Outcome {
-            dataset: has_dataset.then(|| entry.dataset.clone()),
-            batch_no: entry.batch_no.clone(),
-            revision: (entry.revision > 0).then_some(entry.revision),
-            outcome: ending,
-            rows_read: entry.rows_read,
-            rows_loaded: entry.rows_loaded,
-            rows_rejected: entry.rows_rejected,
-            difference: Difference::default(),
-            files: entry.files,
-            bytes: entry.bytes,
-            message: None,
-            hint: None,
-            exit: ExitStatus::Success,
-            is_over: true,
-            written: false,
-        }
-    }
-}
 
 impl LoadContext<'_> {
     /// Carries out the verdict; `transaction` holds the batch's rows.
@@ -194,7 +75,7 @@ impl LoadContext<'_> {
         if standing.attempt().is_some() {
             ledger::forget_attempts(
                 connection,
-                &datasets(identified),
+                &identified.datasets(),
                 batch_no,
                 standing.highest() + 1,
             )?;
@@ -251,7 +132,7 @@ impl LoadContext<'_> {
             if is_over {
                 ledger::forget_attempts(
                     connection,
-                    &datasets(identified),
+                    &identified.datasets(),
                     batch_no,
                     standing.highest() + 1,
                 )?;
@@ -426,104 +307,6 @@ impl LoadContext<'_> {
             ..record.outcome(Ending::Failed)
         }
     }
-
-    /// Writes down in the archive what was delivered, unless it is from there.
-    fn keep(
-        &self,
-        batch: &Batch,
-        standing: &Standing,
-        contract: &Contract,
-        judged: &Judged,
-        revision: i32,
-        outcome: DeliveryOutcome,
-    ) -> Result<()> {
-        let is_from_there = batch
-            .replay
-            .as_ref()
-            .is_some_and(|replay| !replay.foreign && replay.revision == revision);
-        // What an earlier release has written down is known by something else now.
-        let is_there = is_from_there && standing.archived_as(revision) == Some(&judged.known_by());
-        if !self.feed.keeps || is_there {
-            return Ok(());
-        }
-        let files = judged.parts.iter().flat_map(|part| &part.files);
-        // Only all of them make a delivery.
-        let files: Option<Vec<_>> = files.map(|file| file.delivered.clone()).collect();
-        let Some(files) = files.filter(|files| !files.is_empty()) else {
-            return Ok(());
-        };
-        let columns = match &batch.content {
-            BatchContent::Rows(list) => list.columns.clone(),
-            BatchContent::Files(_) => Vec::new(),
-        };
-        self.feed.archive.record(&Delivery {
-            format: Format,
-            dataset: contract.name.to_string(),
-            batch_no: batch.batch_no.clone(),
-            revision,
-            outcome,
-            origin: batch.origin.clone(),
-            announced_at_ms: batch.announced_at,
-            total: batch.total,
-            notes: batch.notes.clone(),
-            unknown_keys: batch.unknown_keys,
-            columns,
-            // The order in which deliveries were written down is their order.
-            recorded_at_us: batch
-                .replay
-                .as_ref()
-                .filter(|_| is_from_there)
-                .map_or_else(clock::now, |replay| replay.recorded_at),
-            accepted_at_us: Some(batch.acceptance.at),
-            watermark_us: batch.replay.as_ref().and_then(|replay| replay.watermark),
-            files,
-        })
-    }
-
-    /// Removes what an attempt that began then has kept and nothing names: it was not loaded, or brought nothing new.
-    /// Failing to is no reason to fail a batch.
-    pub(super) fn remove_unnamed(
-        &self,
-        warehouse: &Warehouse,
-        batch: &Batch,
-        identified: &Identified,
-        began: SystemTime,
-    ) {
-        if !self.feed.keeps {
-            return;
-        }
-        let datasets = datasets(identified);
-        let named = || ledger::kept_files(warehouse.connection(), &datasets, &batch.batch_no);
-        let archive = &self.feed.archive;
-        let removed = archive.remove_unnamed(&datasets, &batch.batch_no, began, named);
-        if let Err(error) = removed {
-            tracing::warn!(batch_no = %batch.batch_no, "what nothing names stays in the archive: {}", error.chain());
-        }
-    }
-
-    /// What is loaded was delivered again: somebody may have lost what the archive knew of it.
-    fn keep_what_is_missing(
-        &self,
-        batch: &Batch,
-        identified: &Identified,
-        judged: &Judged,
-    ) -> Result<()> {
-        let standing = &identified.standing;
-        let Some(loaded) = standing.loaded() else {
-            return Ok(());
-        };
-        if standing.is_archived(loaded.revision) || judged.known_by() != loaded.content_hash {
-            return Ok(());
-        }
-        self.keep(
-            batch,
-            standing,
-            &identified.contract,
-            judged,
-            loaded.revision,
-            DeliveryOutcome::Loaded,
-        )
-    }
 }
 
 /// What the transaction came to.
@@ -541,9 +324,4 @@ fn watermark_of(batch: &Batch) -> i64 {
     replay
         .and_then(|replay| replay.watermark)
         .unwrap_or(i64::MIN)
-}
-
-fn datasets(identified: &Identified) -> Vec<&str> {
-    let contracts = identified.contracts();
-    contracts.map(|contract| contract.name.as_str()).collect()
 }

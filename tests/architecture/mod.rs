@@ -128,3 +128,43 @@ fn unsafe_code_is_in_one_module() {
         .collect();
     assert_eq!(unsafe_files, [allowed]);
 }
+
+#[test]
+fn every_form_of_use_is_seen_and_what_is_passed_on_is_the_childs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    file("lib.rs", "pub mod a;\npub mod b;\npub mod c;\npub mod d;\n");
+    file(
+        "a.rs",
+        "mod own;\npub use self::own::{Own as Mine, Other};\n",
+    );
+    file(
+        "a/own.rs",
+        "pub struct Own;\npub struct Other;\nuse crate::d;\nfn f() { d::g() }",
+    );
+    file(
+        "b.rs",
+        "use crate::{a::{self, Mine}, c::C};\nfn f(_: a::Other) {}\n",
+    );
+    file("c.rs", "fn f() { println!(\"{}\", crate::d::g()); }\n");
+    file(
+        "d.rs",
+        "use std::fs;\n// use crate::b::B;\n#[cfg(test)]\nmod tests { use crate::c::C; }\npub fn g() { fs::x(crate::a::Mine) }\n",
+    );
+    let arrows: Vec<String> = Imports::read(folder.path())
+        .arrows()
+        .iter()
+        .flat_map(|(from, to)| {
+            to.iter()
+                .map(|to| format!("{}>{}", from.join("/"), to.join("/")))
+        })
+        .collect();
+    assert_eq!(arrows, ["a/own>d", "b>a/own", "b>c", "c>d", "d>a/own"]);
+    let circles = circles(&Imports::read(folder.path()).arrows());
+    let circle = [vec!["a".to_owned(), "own".into()], vec!["d".into()]];
+    assert_eq!(circles, [BTreeSet::from(circle)]);
+}
