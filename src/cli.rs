@@ -1,13 +1,17 @@
 //! The command line: types only; [`help`] has what is said about them.
 
 mod command;
+mod feeds;
 mod help;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::command::command;
+pub use self::{
+    command::command,
+    feeds::{Dictionary, DictionaryFormat},
+};
 use crate::config::{Listen, parse_duration};
 
 /// Loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.
@@ -97,6 +101,9 @@ pub enum Command {
     /// Count everything again: the tables and the archive against the ledger
     #[command(after_help = help::VERIFY)]
     Verify(Verify),
+    /// Print what tables and columns mean, for people or for other programs
+    #[command(after_help = help::DICTIONARY)]
+    Dictionary(Dictionary),
     /// Look at contracts
     #[command(subcommand)]
     Datasets(Datasets),

@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod datasets;
 mod demo;
+mod dictionary;
 mod dismiss;
 mod ingest;
 mod load_report;
@@ -85,6 +86,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
+        Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, &arguments),
     }

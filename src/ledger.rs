@@ -28,6 +28,7 @@ pub use self::{
         revisions,
     },
     rejections::{RejectionFilter, RejectionRecord, rejections, rejections_by_code, rows_rejected},
+    tables::{DescribedTable, described},
     upgrade::{Condition, check, condition, prepare},
     write::{dismiss, forget_attempts, record, record_run, supersede},
 };

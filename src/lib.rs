@@ -36,6 +36,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod contract;
+mod dictionary;
 mod durable;
 pub mod error;
 pub mod feed;

@@ -84,6 +84,12 @@ Examples:
   redledger verify
   redledger verify 'BATCH_202603*' --no-archive";
 
+pub(super) const DICTIONARY: &str = "\
+Examples:
+  redledger dictionary > dictionary.md
+  redledger dictionary --format dbt > models/sources.yml
+  redledger dictionary account_negative --format frictionless > datapackage.json";
+
 pub(super) const DEMO: &str = "\
 Examples:
   redledger demo

@@ -2,7 +2,7 @@
 
 use duckdb::Connection;
 
-use super::queries::{count, later, read, text};
+use super::sql::{later, read, text};
 use crate::error::Result;
 
 /// A batch whose rows are in the tables, with when its content was accepted.
@@ -41,15 +41,19 @@ pub fn standing(connection: &Connection, dataset: Option<&str>) -> Result<Vec<St
          ORDER BY dataset, accepted, loaded_at, batch_no"
     );
     read(connection, &sql, &[dataset, dataset], |row| {
+        let count = |index| -> duckdb::Result<u64> {
+            let count = row.get::<_, Option<i64>>(index)?.unwrap_or_default();
+            Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        };
         Ok(StandingBatch {
             dataset: text(row, 0)?,
             batch_no: text(row, 1)?,
             revision: row.get(2)?,
             accepted_at: row.get(3)?,
             loaded_at: row.get(4)?,
-            rows_read: count(row, 5)?.unwrap_or_default(),
-            rows_loaded: count(row, 6)?.unwrap_or_default(),
-            rows_rejected: count(row, 7)?.unwrap_or_default(),
+            rows_read: count(5)?,
+            rows_loaded: count(6)?,
+            rows_rejected: count(7)?,
         })
     })
 }

@@ -1,13 +1,25 @@
 //! What other programs read: metrics, the dictionary, exports.
 
+mod dictionary;
 mod metrics;
 
 use std::{
+    env,
     path::PathBuf,
     process::{Command, Output},
 };
 
 use crate::support::skipped;
+
+/// A program of the Python environment that `.ci/install-servers` makes.
+fn python(program: &str) -> Command {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    let programs = cache
+        .unwrap_or_default()
+        .join("redledger/servers/python/bin");
+    Command::new(programs.join(program))
+}
 
 /// Runs a tool that `.ci/install-servers` installs; `None`, said, where it can't be had.
 fn tool(what: &str, mut command: Command) -> Option<Output> {
