@@ -8,6 +8,7 @@ mod datasets;
 mod demo;
 mod dictionary;
 mod dismiss;
+mod export;
 mod ingest;
 mod load_report;
 mod manual;
@@ -87,6 +88,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
+        Command::Export(arguments) => export::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, &arguments),
     }

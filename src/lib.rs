@@ -39,6 +39,7 @@ pub mod contract;
 mod dictionary;
 mod durable;
 pub mod error;
+mod export;
 pub mod feed;
 pub mod history;
 pub mod hook;

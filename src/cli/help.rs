@@ -90,6 +90,15 @@ Examples:
   redledger dictionary --format dbt > models/sources.yml
   redledger dictionary account_negative --format frictionless > datapackage.json";
 
+pub(super) const EXPORT: &str = "\
+Examples:
+  redledger export account_negative --format parquet --out negative.parquet
+  redledger export account_negative --since 2026-03-30T06:00:00Z --out since.csv
+  redledger export account_repayment --batch BATCH_20260401100000 \\
+      --for-spreadsheets --out repaid.csv
+
+On stdout is one JSON object: what was written, and which batches to delete first.";
+
 pub(super) const DEMO: &str = "\
 Examples:
   redledger demo

@@ -1,6 +1,7 @@
 //! What other programs read: metrics, the dictionary, exports.
 
 mod dictionary;
+mod export;
 mod metrics;
 
 use std::{
