@@ -1,13 +1,19 @@
 //! The command line: types only; [`help`] has what is said about them.
 
 mod command;
+mod feeds;
 mod help;
+mod point_in_time;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::command::command;
+use self::point_in_time::point_in_time;
+pub use self::{
+    command::command,
+    feeds::{Dictionary, DictionaryFormat, Export, ExportFormat},
+};
 use crate::config::{Listen, parse_duration};
 
 /// Loads numbered batches of card negative balances into a DuckDB warehouse, exactly or not at all.
@@ -97,6 +103,12 @@ pub enum Command {
     /// Count everything again: the tables and the archive against the ledger
     #[command(after_help = help::VERIFY)]
     Verify(Verify),
+    /// Print what tables and columns mean, for people or for other programs
+    #[command(after_help = help::DICTIONARY)]
+    Dictionary(Dictionary),
+    /// Write a dataset's rows to a file, for other programs
+    #[command(after_help = help::EXPORT)]
+    Export(Export),
     /// Look at contracts
     #[command(subcommand)]
     Datasets(Datasets),
@@ -191,6 +203,9 @@ pub struct Run {
     /// Exit with 1 when a dataset is late (see [expected_every] in the settings)
     #[arg(long)]
     pub strict: bool,
+    /// Write the run's figures for Prometheus' textfile collector; one that can't be written changes nothing else
+    #[arg(long, value_name = "FILE.prom")]
+    pub metrics: Option<PathBuf>,
     /// Options of commands that load.
     #[command(flatten)]
     pub load: LoadOptions,
@@ -257,21 +272,6 @@ pub struct Backfill {
     /// Options of commands that load.
     #[command(flatten)]
     pub load: LoadOptions,
-}
-
-/// A date (its first moment, UTC) or a point in time.
-fn point_in_time(text: &str) -> Result<jiff::Timestamp, String> {
-    if let Ok(date) = text.parse::<jiff::civil::Date>()
-        && text.len() == "2026-03-01".len()
-    {
-        return date
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .map(|zoned| zoned.timestamp())
-            .map_err(|error| error.to_string());
-    }
-    text.parse().map_err(|_| {
-        "expected a date such as 2026-03-01 or a time such as 2026-03-01T06:00:00Z".to_owned()
-    })
 }
 
 /// `redledger archive …`.

@@ -6,10 +6,13 @@ mod config;
 mod context;
 mod datasets;
 mod demo;
+mod dictionary;
 mod dismiss;
+mod export;
 mod ingest;
 mod load_report;
 mod manual;
+mod metrics;
 mod output;
 mod progress;
 mod rejections;
@@ -84,6 +87,8 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
+        Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
+        Command::Export(arguments) => export::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, &arguments),
     }

@@ -1,5 +1,6 @@
 //! The ledger: what was announced, fetched, loaded, rejected and checked. Schema `redledger`.
 
+mod acceptance;
 mod books;
 mod entry;
 mod known;
@@ -15,6 +16,7 @@ use duckdb::Connection;
 
 pub(crate) use self::sql::{later, quoted};
 pub use self::{
+    acceptance::{StandingBatch, standing},
     books::{kept_files, loaded_among, loaded_files},
     entry::{
         BatchEntry, Control, Difference, FileEntry, FileIds, RunEntry, State, UNKNOWN_DATASET,
@@ -26,6 +28,7 @@ pub use self::{
         revisions,
     },
     rejections::{RejectionFilter, RejectionRecord, rejections, rejections_by_code, rows_rejected},
+    tables::{DescribedTable, described},
     upgrade::{Condition, check, condition, prepare},
     write::{dismiss, forget_attempts, record, record_run, supersede},
 };

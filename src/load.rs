@@ -21,6 +21,7 @@ pub use self::{
     controls::{Figure, Totals},
     keys::Repeated,
     recount::{read_all, recount},
+    tables::{TableColumn, columns},
 };
 use crate::{
     contract::{Contract, Contracts, Identifier},

@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod downloads;
 mod fault_stories;
+mod feeds;
 mod fidelity;
 mod frozen;
 mod fuzzing;

@@ -37,6 +37,7 @@ pub(super) const RUN: &str = "\
 Examples:
   redledger run --dry-run                   what it would do
   redledger run --strict --deadline 50m --format json
+  redledger run --metrics /var/lib/prometheus/node-exporter/redledger.prom
 
 Exit status 1: a person is needed, and is told once; 3: run again.";
 
@@ -82,6 +83,21 @@ pub(super) const VERIFY: &str = "\
 Examples:
   redledger verify
   redledger verify 'BATCH_202603*' --no-archive";
+
+pub(super) const DICTIONARY: &str = "\
+Examples:
+  redledger dictionary > dictionary.md
+  redledger dictionary --format dbt > models/sources.yml
+  redledger dictionary account_negative --format frictionless > datapackage.json";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  redledger export account_negative --format parquet --out negative.parquet
+  redledger export account_negative --since 2026-03-30T06:00:00Z --out since.csv
+  redledger export account_repayment --batch BATCH_20260401100000 \\
+      --for-spreadsheets --out repaid.csv
+
+On stdout is one JSON object: what was written, and which batches to delete first.";
 
 pub(super) const DEMO: &str = "\
 Examples:

@@ -61,6 +61,15 @@ pub(super) fn note_lost(error: io::Error) {
     }
 }
 
+/// How the process would end now with `status`, see [`finished`].
+pub(super) fn in_view_of_output(status: ExitStatus) -> ExitStatus {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *lost {
+        None => status,
+        Some(_) => status.max(ExitStatus::Fault),
+    }
+}
+
 /// How the process ends with `status` in view of what has become of its output.
 pub(super) fn finished(status: ExitStatus) -> ExitStatus {
     let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();

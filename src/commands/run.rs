@@ -10,6 +10,7 @@ use std::{
 use super::{
     context::Context,
     load_report::finish,
+    metrics::Night,
     output::{self, Table, say},
 };
 use crate::{
@@ -25,6 +26,16 @@ use crate::{
 };
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
+    let mut night = Night::begin();
+    let ended = load(context, arguments, &mut night);
+    if let Some(path) = arguments.metrics.as_ref().filter(|_| !arguments.dry_run) {
+        night.end(&ended);
+        night.write(context, path);
+    }
+    ended
+}
+
+fn load(context: &Context, arguments: &Run, night: &mut Night) -> Result<ExitStatus> {
     let started = Instant::now();
     check_place(&context.config)?;
     let inbox = Inbox::new(&context.config.data_dir);
@@ -92,6 +103,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     }
     let done = data_dir::done(&context.config.data_dir);
     forget_old(&inbox, &done, context.config.inbox.keep_done);
+    night.note(&run.report());
     finish(context, run, arguments.load.format)
 }
 

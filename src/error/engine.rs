@@ -29,7 +29,12 @@ impl EngineFault {
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if says(&["No space left on device"]) {
             Self::FullDisk
-        } else if says(&["Corrupt database file", "Could not read enough bytes"]) {
+        } else if says(&[
+            "Corrupt database file",
+            "Could not read enough bytes",
+            // A block that is another one's: it is read well, and its rows are not what is known of them.
+            "statistics in your data source are corrupt",
+        ]) {
             Self::Damage
         } else if says(&["Could not set lock"]) {
             Self::Locked

@@ -206,3 +206,29 @@ pub(super) fn column_of(table: &str, name: &str) -> Option<&'static Column> {
     let table = table_of(table)?;
     table.columns.iter().find(|column| column.name == name)
 }
+
+/// A table of the ledger as it is described to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedTable {
+    /// Its name in the schema `redledger`.
+    pub name: &'static str,
+    /// The `COMMENT ON` it.
+    pub comment: &'static str,
+    /// Name, SQL type and comment of each column.
+    pub columns: Vec<[&'static str; 3]>,
+}
+
+/// The tables of the ledger, in the order in which they are made.
+#[must_use]
+pub fn described() -> Vec<DescribedTable> {
+    let described = TABLES.iter().map(|table| DescribedTable {
+        name: table.name,
+        comment: table.comment,
+        columns: table
+            .columns
+            .iter()
+            .map(|column| [column.name, column.kind, column.comment])
+            .collect(),
+    });
+    described.collect()
+}

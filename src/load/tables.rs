@@ -90,13 +90,23 @@ pub(super) fn ensure(
         .map_err(Error::database("make the dataset's table"))
 }
 
-struct TableColumn {
-    name: String,
-    kind: String,
-    comment: String,
+/// A column of a dataset's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name in double quotes.
+    pub name: String,
+    /// Its SQL type.
+    pub kind: String,
+    /// The `COMMENT ON` it.
+    pub comment: String,
 }
 
-fn columns(contract: &Contract, contracts: &Contracts) -> Result<Vec<TableColumn>> {
+/// The columns of a dataset's table, in their order: those taken over from the rows that name its files, its fields, the
+/// one for cells that no field declares, and where a row came from.
+///
+/// # Errors
+/// [`Error::Usage`] when the dataset that it takes columns over from is none.
+pub fn columns(contract: &Contract, contracts: &Contracts) -> Result<Vec<TableColumn>> {
     let mut described: Vec<(String, String)> = Vec::new();
     if let Some(parent) = &contract.parent {
         let of = contracts.require(&parent.dataset)?;

@@ -59,6 +59,37 @@ pub(super) fn open_to_read(path: &Path, spill: &str) -> Result<Connection> {
     open().map_err(|error| refused(path, &error))
 }
 
+/// Keeps a connection from every file but those that it has open and `target`.
+fn allow_only(connection: &Connection, target: &str) -> duckdb::Result<()> {
+    let sql = format!(
+        "SET allowed_paths = [{}]; SET enable_external_access = false",
+        quoted(target)
+    );
+    connection.execute_batch(&sql)
+}
+
+/// Opens a file to read it, or nothing at all, with the right to write one other file: `target`.
+pub(super) fn open_to_write_beside(
+    path: Option<&Path>,
+    spill: &str,
+    target: &str,
+) -> Result<Connection> {
+    let open = || -> duckdb::Result<Connection> {
+        let settings = EngineConfig::default()
+            .with("temp_directory", spill)?
+            .enable_autoload_extension(false)?;
+        let connection = match path {
+            Some(path) => {
+                Connection::open_with_flags(path, settings.access_mode(AccessMode::ReadOnly)?)?
+            }
+            None => Connection::open_in_memory_with_flags(settings)?,
+        };
+        allow_only(&connection, target)?;
+        Ok(connection)
+    };
+    open().map_err(|error| refused(path.unwrap_or(Path::new(target)), &error))
+}
+
 /// DuckDB's refusal of a file, in terms of what the user can do.
 fn refused(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();

@@ -9,7 +9,10 @@ use super::{
     engine,
     file::{self, check_magic},
 };
-use crate::{error::Result, ledger};
+use crate::{
+    error::{Error, Result},
+    ledger,
+};
 
 /// Opens the warehouse to read the ledger; `None` when there is no warehouse or nothing in it yet.
 ///
@@ -31,11 +34,52 @@ pub fn open_auditing(path: &Path, spill: &Path) -> Result<Option<Connection>> {
 }
 
 fn open(path: &Path, spill: &str) -> Result<Option<Connection>> {
-    if !file::exists(path)? {
+    if !is_there(path)? {
         return Ok(None);
+    }
+    let connection = engine::open_to_read(path, spill)?;
+    Ok(ledger::check(&connection, path)?.map(|_| connection))
+}
+
+/// A connection that may write the file `target` beside reading the warehouse.
+pub struct Exporting {
+    /// The warehouse's, or one of nothing.
+    pub connection: Connection,
+    /// Whether it has a ledger: else there is no warehouse, or nothing in it yet.
+    pub has_ledger: bool,
+}
+
+/// Opens the warehouse to copy rows of it to the file `target` and to no other; what does not fit into memory goes to the
+/// folder `spill`. Where there is no warehouse it is a connection of nothing.
+///
+/// # Errors
+/// As [`open_reading`]; [`Error::Usage`] for a target whose path the engine can't be told.
+pub fn open_exporting(path: &Path, spill: &Path, target: &Path) -> Result<Exporting> {
+    let spill = spill.to_string_lossy();
+    let target = target
+        .to_str()
+        .ok_or_else(|| Error::usage(format!("{}: the path is not UTF-8", target.display())))?;
+    if is_there(path)? {
+        let connection = engine::open_to_write_beside(Some(path), &spill, target)?;
+        if ledger::check(&connection, path)?.is_some() {
+            return Ok(Exporting {
+                connection,
+                has_ledger: true,
+            });
+        }
+    }
+    Ok(Exporting {
+        connection: engine::open_to_write_beside(None, &spill, target)?,
+        has_ledger: false,
+    })
+}
+
+/// Whether there is a file that may be opened.
+fn is_there(path: &Path) -> Result<bool> {
+    if !file::exists(path)? {
+        return Ok(false);
     }
     check_magic(path)?;
     drop(keep_writers_out(path)?);
-    let connection = engine::open_to_read(path, spill)?;
-    Ok(ledger::check(&connection, path)?.map(|_| connection))
+    Ok(true)
 }
