@@ -146,6 +146,10 @@ pub(crate) fn make(connection: &Connection, config: &ReportingConfig) -> Result<
         .chain(own(&config.views_dir)?)
         .collect();
     let tables = tables(connection)?;
+    if tables.is_empty() {
+        // Nothing was ever loaded: that is no warehouse to publish.
+        return Ok(false);
+    }
     let fingerprint = fingerprint(config, &views, &tables);
     if made_with(connection)?.as_deref() == Some(&*fingerprint) {
         return Ok(false);
@@ -202,8 +206,9 @@ pub(crate) fn are_current(connection: &Connection, config: &ReportingConfig) -> 
         .into_iter()
         .chain(own(&config.views_dir)?)
         .collect();
-    let fingerprint = fingerprint(config, &views, &tables(connection)?);
-    Ok(made_with(connection)? == Some(fingerprint))
+    let tables = tables(connection)?;
+    let fingerprint = fingerprint(config, &views, &tables);
+    Ok(tables.is_empty() || made_with(connection)? == Some(fingerprint))
 }
 
 /// Why it can't be made, if so; an earlier one of its name is gone then.

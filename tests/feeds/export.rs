@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use serde_json::{Value, json};
 
 use super::{dictionary::demo, python, said, tool};
-use crate::support::{
-    program::{Ran, Workspace},
-    skipped,
-};
+use crate::support::program::{Ran, Workspace};
 
 /// What a program reads on stdout.
 #[track_caller]
@@ -427,7 +424,9 @@ fn through_parquet(workspace: &Workspace, dataset: &str) -> Option<ReadBack> {
     let ran = workspace.run(&["export", dataset, "--format", "parquet", "--out", &out]);
     if ran.stderr.contains("can't write Parquet") {
         assert_eq!(ran.exit, Some(2));
-        skipped("export --format parquet", "the DuckDB that is linked can't");
+        println!(
+            "Parquet is not tried: the DuckDB of this build is without it (feature `parquet`)"
+        );
         return None;
     }
     assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
