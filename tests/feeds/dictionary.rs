@@ -176,8 +176,10 @@ fn a_page_explains_every_column_of_every_table() {
     let page = ran.stdout;
     let columns = workspace.query(
         "SELECT CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name || ' ' || column_name \
-         || ' ' || data_type FROM duckdb_columns() WHERE NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables())",
+         || ' ' || data_type FROM duckdb_columns() WHERE NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables()) \
+         AND NOT (schema_name = 'redledger' AND table_name IN ('reporting', 'reporting_day', 'view'))",
     );
+    // Those three are what views are made with, and say so themselves.
     assert!(columns.len() > 60);
     for column in columns {
         let mut parts = column.splitn(3, ' ');
