@@ -3,6 +3,7 @@
 mod command;
 mod feeds;
 mod help;
+mod pages;
 mod point_in_time;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use self::point_in_time::point_in_time;
 pub use self::{
     command::command,
     feeds::{Dictionary, DictionaryFormat, Export, ExportFormat},
+    pages::{Language, Report},
 };
 use crate::config::{Listen, parse_duration};
 
@@ -103,6 +105,9 @@ pub enum Command {
     /// Count everything again: the tables and the archive against the ledger
     #[command(after_help = help::VERIFY)]
     Verify(Verify),
+    /// Write a page: was the night right, and what stands behind it
+    #[command(after_help = help::REPORT)]
+    Report(Report),
     /// Print what tables and columns mean, for people or for other programs
     #[command(after_help = help::DICTIONARY)]
     Dictionary(Dictionary),

@@ -16,6 +16,7 @@ mod metrics;
 mod output;
 mod progress;
 mod rejections;
+mod report;
 mod rollback;
 mod run;
 mod serve;
@@ -87,6 +88,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
+        Command::Report(arguments) => report::run(&context, &arguments),
         Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
         Command::Export(arguments) => export::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),

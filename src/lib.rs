@@ -49,6 +49,7 @@ mod infer;
 pub mod ledger;
 pub mod load;
 pub mod normalize;
+mod page;
 pub mod pipeline;
 pub mod provider;
 pub mod reader;

@@ -84,6 +84,14 @@ Examples:
   redledger verify
   redledger verify 'BATCH_202603*' --no-archive";
 
+pub(super) const REPORT: &str = "\
+Examples:
+  redledger report --out night.html
+  redledger report --out night.html --lang zh --days 30 --no-records
+  redledger report --out batch.html --batch BATCH_20260330163600
+
+A report that is there is replaced; anything else is not. It asks for nothing from anywhere.";
+
 pub(super) const DICTIONARY: &str = "\
 Examples:
   redledger dictionary > dictionary.md

@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
         batch_no: arguments.batch.clone(),
         dataset: arguments.dataset.clone(),
         code: arguments.code.clone(),
+        since: None,
     };
     let Some(connection) = warehouse::open_reading(&context.config.warehouse_path())? else {
         if let Some(batch) = &arguments.batch {
@@ -42,14 +43,7 @@ pub(super) fn run(context: &Context, arguments: &Rejections) -> Result<ExitStatu
             &ledger::batches(&connection, None)?,
         ));
     }
-    let children: Vec<(&str, &str)> = context
-        .contracts
-        .iter()
-        .filter_map(|contract| {
-            let parent = contract.parent.as_ref()?;
-            Some((contract.name.as_str(), parent.dataset.as_str()))
-        })
-        .collect();
+    let children: Vec<(&str, &str)> = context.contracts.children().collect();
     let codes = ledger::rejections_by_code(&connection, &filter, &children)?;
     if let Some(dataset) = &arguments.dataset
         && codes.is_empty()

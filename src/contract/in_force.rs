@@ -170,6 +170,14 @@ impl Contracts {
         self.0.values()
     }
 
+    /// Each dataset whose files the rows of another name, and that other.
+    pub fn children(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|contract| {
+            let parent = contract.parent.as_ref()?;
+            Some((contract.name.as_str(), parent.dataset.as_str()))
+        })
+    }
+
     /// The dataset whose files the rows of `dataset` name.
     #[must_use]
     pub fn child_of(&self, dataset: &str) -> Option<&Arc<Contract>> {

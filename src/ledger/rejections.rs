@@ -18,6 +18,8 @@ pub struct RejectionFilter {
     pub dataset: Option<String>,
     /// Code.
     pub code: Option<String>,
+    /// Of batches of which something was announced or written since, in epoch microseconds.
+    pub since: Option<i64>,
 }
 
 /// A row of `redledger.rejection` as it stands.
@@ -147,9 +149,14 @@ fn matching<'a>(
             parameters.push(Some(value));
         }
     }
+    let since = filter.since.map_or_else(String::new, |since| {
+        format!(
+            " HAVING max(greatest(coalesce(announced_at, loaded_at), loaded_at)) >= make_timestamp({since})"
+        )
+    });
     let sql = format!(
         "SELECT r.*, f.url FROM (SELECT *, {owner} AS owner FROM redledger.{table} r WHERE true{conditions}) r \
-         JOIN (SELECT dataset AS owner, batch_no, max(revision) AS revision FROM redledger.batch GROUP BY ALL) b \
+         JOIN (SELECT dataset AS owner, batch_no, max(revision) AS revision FROM redledger.batch GROUP BY ALL{since}) b \
          USING (owner, batch_no, revision) \
          LEFT JOIN redledger.file f ON f.file_id = r.file_id"
     );

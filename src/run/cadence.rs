@@ -77,6 +77,11 @@ fn overdue(at: i64, every: Interval, now: i64) -> Option<Duration> {
 }
 
 impl Late {
+    /// When its newest batch was announced, or else loaded, in epoch microseconds; `None`: there was never one.
+    pub(crate) fn newest_at(&self) -> Option<i64> {
+        self.newest.as_ref().map(|newest| newest.at)
+    }
+
     /// Such as `account_negative is 3h 5m late: …`.
     pub(crate) fn in_words(&self) -> String {
         let (dataset, every) = (&self.dataset, self.expected_every);

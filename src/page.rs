@@ -1,0 +1,23 @@
+//! Pages for people: was the night right, and what stands behind it. HTML that asks for nothing from anywhere, with charts
+//! as SVG and no script; the same whether it is a file (`report`) or served (`ui`).
+
+mod batch;
+mod chart;
+mod exposure;
+mod figures;
+mod format;
+mod night;
+mod nights;
+mod rejected;
+mod sources;
+mod style;
+mod verdict;
+mod words;
+
+pub(crate) use self::{
+    batch::BatchPage,
+    night::NightPage,
+    sources::{Choice, Links, Sources},
+    style::MARK,
+    words::Lang,
+};
