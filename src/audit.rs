@@ -25,7 +25,7 @@ use crate::{
     archive::Archive,
     config::Config,
     contract::Contracts,
-    error::{Error, Result},
+    error::Result,
     load, warehouse,
 };
 
@@ -42,21 +42,11 @@ pub fn audit(
     archive: bool,
     watch: &mut dyn Watch,
 ) -> Result<Option<Audited>> {
-    let temporary = std::env::temp_dir();
-    let spill = tempfile::Builder::new()
-        .prefix("redledger-verify-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .tempdir()
-        .map_err(Error::io(
-            "make a folder for what does not fit into memory in",
-            &temporary,
-        ))?;
-    let Some(connection) = warehouse::open_auditing(&config.warehouse_path(), spill.path())? else {
+    let Some(opened) = warehouse::open_auditing(&config.warehouse_path(), &config.load)? else {
         return Ok(None);
     };
-    warehouse::limit(&connection, &config.load)?;
     let mut audit = Audit {
-        connection: &connection,
+        connection: &opened.connection,
         contracts,
         scope,
         audited: Audited::default(),
@@ -68,7 +58,7 @@ pub fn audit(
     audit.all_controls(&tables)?;
     if scope.is_everything() {
         watch.step("reading every cell");
-        load::read_all(&connection)?;
+        load::read_all(&opened.connection)?;
     }
     let archive = archive.then(|| Archive::new(&config.data_dir));
     let of_archive = audit.content(archive.as_ref(), config.archive.keep_current, watch)?;
@@ -77,7 +67,5 @@ pub fn audit(
         (&a.dataset, &a.batch_no, a.revision).cmp(&(&b.dataset, &b.batch_no, b.revision))
     });
     audited.findings.extend(of_archive);
-    // The engine first: what has spilled is in the folder.
-    drop(connection);
     Ok(Some(audited))
 }

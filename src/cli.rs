@@ -14,7 +14,7 @@ use self::point_in_time::point_in_time;
 pub use self::{
     command::command,
     feeds::{Dictionary, DictionaryFormat, Export, ExportFormat},
-    pages::{Language, Report},
+    pages::{Language, PageOptions, Report, Ui},
 };
 use crate::config::{Listen, parse_duration};
 
@@ -108,6 +108,9 @@ pub enum Command {
     /// Write a page: was the night right, and what stands behind it
     #[command(after_help = help::REPORT)]
     Report(Report),
+    /// Show the same pages in a browser on this machine, with the lines of files
+    #[command(after_help = help::UI)]
+    Ui(Ui),
     /// Print what tables and columns mean, for people or for other programs
     #[command(after_help = help::DICTIONARY)]
     Dictionary(Dictionary),

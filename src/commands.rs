@@ -3,6 +3,7 @@
 mod archive;
 mod backfill;
 mod config;
+mod connections;
 mod context;
 mod datasets;
 mod demo;
@@ -14,13 +15,16 @@ mod load_report;
 mod manual;
 mod metrics;
 mod output;
+mod page;
 mod progress;
 mod rejections;
 mod report;
 mod rollback;
 mod run;
 mod serve;
+mod signals;
 mod status;
+mod ui;
 mod verify;
 
 use self::context::{Context, settings};
@@ -89,6 +93,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Report(arguments) => report::run(&context, &arguments),
+        Command::Ui(arguments) => ui::run(&context, &arguments),
         Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
         Command::Export(arguments) => export::run(&context, &arguments),
         Command::Datasets(arguments) => datasets::run(&context, &arguments),

@@ -18,6 +18,6 @@ pub(crate) use self::{
     batch::BatchPage,
     night::NightPage,
     sources::{Choice, Links, Sources},
-    style::MARK,
+    style::{MARK, policy},
     words::Lang,
 };

@@ -27,7 +27,7 @@ pub use self::{
     engine::limit,
     previous::{finish_interrupted, previous_of, put_back},
     published::{is_lost, refuse_to_begin_anew, was_published},
-    reader::{Exporting, open_auditing, open_exporting, open_reading},
+    reader::{Auditing, Exporting, open_auditing, open_exporting, open_reading},
     transaction::BatchTransaction,
     writer::Writer,
 };

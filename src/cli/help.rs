@@ -92,6 +92,13 @@ Examples:
 
 A report that is there is replaced; anything else is not. It asks for nothing from anywhere.";
 
+pub(super) const UI: &str = "\
+Examples:
+  redledger ui
+  redledger ui --listen 127.0.0.1:9000 --lang zh
+
+The address that it prints opens once, in one browser; it reads only, and ends with Ctrl-C.";
+
 pub(super) const DICTIONARY: &str = "\
 Examples:
   redledger dictionary > dictionary.md

@@ -6,17 +6,11 @@ use std::{
     path::Path,
 };
 
-use askama::Template as _;
-
-use super::{context::Context, output::say, progress};
+use super::{context::Context, output::say, page, progress};
 use crate::{
-    audit,
-    cli::{Language, Report},
-    clock,
+    cli::Report,
     error::{Error, ExitStatus, Result},
-    inbox::Inbox,
-    page::{BatchPage, Choice, Lang, Links, MARK, NightPage, Sources},
-    run, warehouse,
+    page::{BatchPage, Links, MARK, NightPage},
 };
 
 pub(super) fn run(context: &Context, arguments: &Report) -> Result<ExitStatus> {
@@ -31,13 +25,7 @@ pub(super) fn run(context: &Context, arguments: &Report) -> Result<ExitStatus> {
         .prefix(".redledger-report-")
         .tempfile_in(folder)
         .map_err(Error::io("write a report to", folder))?;
-    let choice = Choice {
-        lang: language(arguments.lang),
-        days: arguments.days,
-        records: !arguments.no_records,
-        links: Links::Within,
-    };
-    let (page, said) = page(context, arguments, choice)?;
+    let (page, said) = made(context, arguments)?;
     let failed = |error: io::Error| Error::io("write", out)(error);
     file.write_all(page.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
@@ -47,13 +35,6 @@ pub(super) fn run(context: &Context, arguments: &Report) -> Result<ExitStatus> {
         .map_err(failed)?;
     say!("{}: {said}", out.display());
     Ok(ExitStatus::Success)
-}
-
-pub(super) fn language(of: Language) -> Lang {
-    match of {
-        Language::En => Lang::En,
-        Language::Zh => Lang::Zh,
-    }
 }
 
 /// That nothing is there, or an earlier report.
@@ -82,54 +63,24 @@ fn check_replaceable(out: &Path) -> Result<()> {
 }
 
 /// The page, and what it says in a word.
-fn page(context: &Context, arguments: &Report, choice: Choice) -> Result<(String, &'static str)> {
-    let config = &context.config;
-    let spill = tempfile::Builder::new()
-        .prefix("redledger-report-")
-        .tempdir()
-        .map_err(Error::io("make a folder in", std::env::temp_dir()))?;
-    let connection = warehouse::open_auditing(&config.warehouse_path(), spill.path())?;
-    let Some(connection) = connection else {
-        audit::check_nothing_loaded(config)?;
-        return Err(Error::Usage {
-            message: format!(
-                "nothing is loaded yet in {}",
-                config.warehouse_path().display()
-            ),
-            hint: Some(
-                "see `redledger ingest --help`, or `redledger demo` for a first look".into(),
-            ),
-        });
-    };
-    warehouse::limit(&connection, &config.load)?;
+fn made(context: &Context, arguments: &Report) -> Result<(String, &'static str)> {
     let bar = progress::spinner(context.show_progress);
-    let now = clock::now();
-    let sources = Sources {
-        connection: &connection,
-        config,
-        contracts: &context.contracts,
-        late: run::late(config, &context.contracts, Some(&connection), now)?,
-        waiting: Inbox::new(&config.data_dir).waiting()?.len(),
-        now,
-        step: &|what| {
-            bar.set_message(what.to_owned());
-            bar.tick();
-        },
+    let step = |what: &str| {
+        bar.set_message(what.to_owned());
+        bar.tick();
     };
-    let made = match &arguments.batch {
+    let choice = page::choice(&arguments.page, Links::Within);
+    let dataset = arguments.dataset.as_deref();
+    let made = page::look(context, &step, |sources| match &arguments.batch {
         Some(batch) => {
-            let page = BatchPage::of(&sources, batch, arguments.dataset.as_deref(), choice)?;
-            (page.render(), "one batch")
+            let page = BatchPage::of(sources, batch, dataset, choice)?;
+            Ok((page::rendered(&page)?, "one batch"))
         }
         None => {
-            let page = NightPage::of(&sources, choice)?;
-            (page.render(), page.verdict())
+            let page = NightPage::of(sources, choice)?;
+            Ok((page::rendered(&page)?, page.verdict()))
         }
-    };
+    });
     bar.finish_and_clear();
-    drop(connection);
-    let (page, said) = made;
-    // Into a string: nothing of it can fail.
-    let page = page.map_err(|error| Error::io("write", &arguments.out)(io::Error::other(error)))?;
-    Ok((page, said))
+    made
 }

@@ -1,24 +1,20 @@
 //! `redledger serve`: announcements into the inbox. It needs neither the warehouse nor a lock.
 //!
 //! Anybody may connect, and nobody is known before a signature is checked. So senders cost little until then: heads
-//! and silence have a time limit, connections a number, large bodies a room that they wait for (see `connections` and
-//! `arriving`).
+//! and silence have a time limit, connections a number, large bodies a room that they wait for (see `arriving`, and the
+//! connections beside).
 
 mod answer;
 mod arriving;
-mod connections;
 mod health;
 mod receive;
 
 use std::time::Duration;
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
-use self::{connections::Connections, receive::Receiver};
-use super::{context::Context, output::say};
+use self::receive::Receiver;
+use super::{connections::Connections, context::Context, output::say, signals::Signals};
 use crate::{
     cli::Serve,
     config::{ServeConfig, SignatureScheme},
@@ -110,29 +106,6 @@ enum Ended {
     Late,
     /// By a second signal.
     AtOnce,
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(Error::io("listen for", "signals"));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// The secrets in force: those of the variable, then those of the file. None is an error: fail closed.

@@ -6,7 +6,7 @@ use super::{
     format::{Zone, anchor, count},
     rejected::Rejected,
     sources::{Choice, Foot, Sources},
-    style::{STYLE, policy},
+    style::{STYLE, policy_within},
     verdict::{Verdict, of_state, told_at},
     words::{Lang, Words},
 };
@@ -42,8 +42,6 @@ pub(super) struct Batch {
     pub(super) controls: Vec<Checked>,
     /// The command that shows more.
     pub(super) command: String,
-    /// Its own page, where pages are served.
-    pub(super) link: String,
 }
 
 /// An attempt at it.
@@ -131,7 +129,6 @@ impl Batch {
             },
             controls: controls.iter().map(|of| checked(of, words)).collect(),
             command: format!("redledger status {batch_no}"),
-            link: choice.links.batch(dataset, batch_no),
             batch_no: batch_no.to_owned(),
             dataset: dataset.to_owned(),
         })
@@ -266,7 +263,7 @@ impl BatchPage {
             lang: choice.lang,
             w: choice.words(),
             style: STYLE,
-            policy: policy(),
+            policy: policy_within(),
             home: choice.links.home(),
             title: batch_no.to_owned(),
             batches,

@@ -5,6 +5,7 @@ use jiff::{
     civil::Date,
     tz::{TimeZone, TimeZoneDatabase},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The reporting time zone.
 #[derive(Debug, Clone)]
@@ -88,8 +89,8 @@ fn plain(text: &str) -> String {
 }
 
 /// Text as a part of an address.
-pub(super) fn in_address(text: &str) -> String {
-    plain(text).replace('~', "%")
+pub(super) fn in_address(text: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 #[cfg(test)]
@@ -135,6 +136,6 @@ mod tests {
     #[test]
     fn what_names_a_place_needs_no_escape() {
         assert_eq!(anchor("own", "B 1/批"), "batch-own-B~201~2F~E6~89~B9");
-        assert_eq!(in_address("B 1"), "B%201");
+        assert_eq!(in_address("B 1").to_string(), "B%201");
     }
 }

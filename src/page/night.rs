@@ -11,7 +11,7 @@ use super::{
     nights::Nights,
     rejected::Rejected,
     sources::{Choice, Foot, Sources},
-    style::{STYLE, policy},
+    style::{STYLE, policy_within},
     verdict::{Judgment, Verdict, of_state, told_at},
     words::{Lang, Words},
 };
@@ -89,7 +89,7 @@ impl NightPage {
             lang: choice.lang,
             w: words,
             style: STYLE,
-            policy: policy(),
+            policy: policy_within(),
             home: None,
             title: words.title.to_owned(),
             verdict: shown(judgment.verdict, words),

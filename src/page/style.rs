@@ -11,8 +11,15 @@ pub(crate) const MARK: &str = "<!doctype html>\n<!-- redledger report -->";
 /// The one style sheet; within the page, so that nothing is asked for.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The content security policy that a page bears itself: no script, no request, and this style alone.
-pub(super) fn policy() -> &'static str {
+/// The content security policy: no script, no request, this style alone, and no frame of another's.
+pub(crate) fn policy() -> &'static str {
+    static POLICY: LazyLock<String> =
+        LazyLock::new(|| format!("{}; frame-ancestors 'none'", policy_within()));
+    &POLICY
+}
+
+/// The same as far as a page can say it of itself.
+pub(super) fn policy_within() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
         format!(

@@ -64,7 +64,6 @@ words! {
     is_late: "is late", "迟到";
     newest_is_of: "its newest batch is of", "最新批次时间";
     none_ever: "none was ever loaded", "从未加载过";
-    control_noted: "a control found rows that do not agree", "有对账项不符";
     inbox_waits: "announcements wait in the inbox for the next run", "条通知在收件箱中等待下次运行";
 
     nights: "Nights", "夜间";

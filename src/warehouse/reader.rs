@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use duckdb::Connection;
+use tempfile::TempDir;
 
 use super::{
     clients::keep_writers_out,
@@ -10,6 +11,7 @@ use super::{
     file::{self, check_magic},
 };
 use crate::{
+    config::LoadConfig,
     error::{Error, Result},
     ledger,
 };
@@ -25,12 +27,36 @@ pub fn open_reading(path: &Path) -> Result<Option<Connection>> {
     open(path, "")
 }
 
-/// The same for questions about the whole of it: what does not fit into memory goes to the folder `spill`.
+/// A connection for questions about the whole warehouse, kept to the settings of `[load]`: what does not fit into memory
+/// spills to a folder of its own, which goes with it.
+pub struct Auditing {
+    /// The warehouse's.
+    pub connection: Connection,
+    // After the engine, which has files open in it.
+    _spill: TempDir,
+}
+
+/// Opens the warehouse for such questions; `None` when there is none, or nothing in it yet.
 ///
 /// # Errors
-/// As [`open_reading`].
-pub fn open_auditing(path: &Path, spill: &Path) -> Result<Option<Connection>> {
-    open(path, &spill.to_string_lossy())
+/// As [`open_reading`]; [`Error::Io`] when there can be no folder for what spills.
+pub fn open_auditing(path: &Path, config: &LoadConfig) -> Result<Option<Auditing>> {
+    let spill = tempfile::Builder::new()
+        .prefix("redledger-spill-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .map_err(Error::io(
+            "make a folder for what does not fit into memory in",
+            std::env::temp_dir(),
+        ))?;
+    let Some(connection) = open(path, &spill.path().to_string_lossy())? else {
+        return Ok(None);
+    };
+    engine::limit(&connection, config)?;
+    Ok(Some(Auditing {
+        connection,
+        _spill: spill,
+    }))
 }
 
 fn open(path: &Path, spill: &str) -> Result<Option<Connection>> {

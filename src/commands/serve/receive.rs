@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     clock,
+    commands::connections::Answers,
     config::{Config, SignatureScheme},
     hook,
     inbox::{Envelope, Inbox, Stored},
@@ -107,34 +108,6 @@ impl Receiver {
             }
         });
         receiver
-    }
-
-    pub(super) async fn answer(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Response {
-        let allowed = match request.uri().path() {
-            path if path == self.path => &[Method::POST][..],
-            HEALTH | METRICS => &[Method::GET, Method::HEAD],
-            _ => return refusal(StatusCode::NOT_FOUND, "nothing is here"),
-        };
-        if !allowed.contains(request.method()) {
-            let mut answer = refusal(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "announcements are posted, anything else is only read",
-            );
-            let methods: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-            if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
-                answer.headers_mut().insert(ALLOW, methods);
-            }
-            return answer;
-        }
-        match request.uri().path() {
-            path if path == self.path => self.receive(request, peer).await,
-            METRICS => self.health.metrics(),
-            _ => self.health.answer().await,
-        }
     }
 
     async fn receive(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response {
@@ -231,6 +204,32 @@ impl Receiver {
                 tracing::error!(%error, "an announcement could not be stored; its sender is told to try again");
                 refusal(StatusCode::SERVICE_UNAVAILABLE, "not stored, try again")
             }
+        }
+    }
+}
+
+impl Answers for Receiver {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let allowed = match request.uri().path() {
+            path if path == self.path => &[Method::POST][..],
+            HEALTH | METRICS => &[Method::GET, Method::HEAD],
+            _ => return refusal(StatusCode::NOT_FOUND, "nothing is here"),
+        };
+        if !allowed.contains(request.method()) {
+            let mut answer = refusal(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "announcements are posted, anything else is only read",
+            );
+            let methods: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+            if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+                answer.headers_mut().insert(ALLOW, methods);
+            }
+            return answer;
+        }
+        match request.uri().path() {
+            path if path == self.path => self.receive(request, peer).await,
+            METRICS => self.health.metrics(),
+            _ => self.health.answer().await,
         }
     }
 }

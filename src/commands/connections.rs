@@ -12,14 +12,23 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use axum::response::Response;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::receive::Receiver;
+/// Who answers.
+pub(super) trait Answers: Send + Sync + 'static {
+    /// To one request of one connection.
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response> + Send;
+}
 
 /// Longest time for a request's head to arrive, and between two requests of a connection.
 const HEAD: Duration = Duration::from_secs(10);
@@ -56,10 +65,10 @@ impl Connections {
     }
 
     /// Serves until `stop`, and then until every request under way is answered.
-    pub(super) async fn serve(
+    pub(super) async fn serve<A: Answers>(
         self: Arc<Self>,
         listener: TcpListener,
-        receiver: Arc<Receiver>,
+        answers: Arc<A>,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
@@ -79,10 +88,10 @@ impl Connections {
             let Ok(permit) = self.permit().await else {
                 break;
             };
-            let (connections, receiver, stop) =
-                (Arc::clone(&self), Arc::clone(&receiver), stop.clone());
+            let (connections, answers, stop) =
+                (Arc::clone(&self), Arc::clone(&answers), stop.clone());
             tokio::spawn(async move {
-                connections.one(stream, peer, &receiver, stop).await;
+                connections.one(stream, peer, &answers, stop).await;
                 drop(permit);
             });
         }
@@ -128,11 +137,11 @@ impl Connections {
         idle.remove(&number);
     }
 
-    async fn one(
+    async fn one<A: Answers>(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        receiver: &Arc<Receiver>,
+        answers: &Arc<A>,
         mut stop: watch::Receiver<bool>,
     ) {
         let close = Arc::new(Notify::new());
@@ -143,7 +152,7 @@ impl Connections {
             async move {
                 is_busy.store(true, Ordering::Relaxed);
                 self.leave_idle(*place.lock().unwrap_or_else(PoisonError::into_inner));
-                let answer = receiver.answer(request, peer).await;
+                let answer = answers.answer(request, peer).await;
                 *place.lock().unwrap_or_else(PoisonError::into_inner) = self.enter_idle(close);
                 is_busy.store(false, Ordering::Relaxed);
                 Ok::<_, Infallible>(answer)
