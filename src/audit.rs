@@ -22,11 +22,7 @@ pub use self::{
 };
 use self::{questions::Audit, tables::Tables};
 use crate::{
-    archive::Archive,
-    config::Config,
-    contract::Contracts,
-    error::Result,
-    load, warehouse,
+    archive::Archive, config::Config, contract::Contracts, error::Result, load, warehouse,
 };
 
 /// Counts everything in `scope` again and compares it with the ledger; `None` when there is no warehouse, or nothing in

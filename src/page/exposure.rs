@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::{
     chart::{self, Line},
-    format::{amount, count},
+    format::{Amount, count},
     sources::{Choice, Sources},
 };
 use crate::error::Result;
@@ -42,8 +42,8 @@ pub(super) struct Row {
     pub(super) day: String,
     pub(super) currency: String,
     pub(super) accounts: String,
-    pub(super) card: String,
-    pub(super) budget: String,
+    pub(super) card: Amount,
+    pub(super) budget: Amount,
     pub(super) batch_no: String,
     pub(super) link: String,
 }
@@ -61,15 +61,15 @@ struct Sum {
 const SQL: &str = "\
 SELECT reporting_day::VARCHAR, currency, sum(accounts)::UBIGINT, sum(card_negative)::VARCHAR, sum(budget_negative)::VARCHAR, \
        max(batch_no) \
-FROM exposure_by_day WHERE reporting_day > ?::DATE GROUP BY reporting_day, currency ORDER BY reporting_day, currency";
+FROM exposure_by_day WHERE reporting_day > (SELECT max(reporting_day) FROM account_negative_snapshot) - ?::INTEGER GROUP BY reporting_day, currency ORDER BY reporting_day, currency";
 
 impl Exposure {
-    /// Since `after`, that day excluded.
-    pub(super) fn read(sources: &Sources<'_>, after: Date, choice: Choice) -> Result<Option<Self>> {
+    /// The last days up to the newest batch's.
+    pub(super) fn read(sources: &Sources<'_>, choice: Choice) -> Result<Option<Self>> {
         if !sources.has_view("exposure_by_day")? {
             return Ok(None);
         }
-        let sums = sources.ask(SQL, &[&after.to_string()], |row| {
+        let sums = sources.ask(SQL, &[&choice.days.to_string()], |row| {
             let day: String = row.get(0)?;
             Ok(Sum {
                 day: day.parse().unwrap_or_default(),
@@ -81,6 +81,8 @@ impl Exposure {
             })
         })?;
         let mut rows: Vec<Row> = sums.iter().rev().map(|sum| row(sum, choice)).collect();
+        Amount::align(rows.iter_mut().map(|row| &mut row.card));
+        Amount::align(rows.iter_mut().map(|row| &mut row.budget));
         // Whole days.
         let currencies = sums
             .iter()
@@ -100,8 +102,8 @@ fn row(sum: &Sum, choice: Choice) -> Row {
         day: sum.day.to_string(),
         currency: sum.currency.clone(),
         accounts: count(sum.accounts),
-        card: amount(&sum.card),
-        budget: amount(&sum.budget),
+        card: Amount::of(&sum.card),
+        budget: Amount::of(&sum.budget),
         link: choice.links.batch("account_negative", &sum.batch_no),
         batch_no: sum.batch_no.clone(),
     }
@@ -144,8 +146,8 @@ fn charts(sums: &[Sum], choice: Choice) -> Vec<Chart> {
                 newest: values
                     .values()
                     .next_back()
-                    .map_or_else(String::new, |of| amount(of)),
-                lowest: lowest.map_or_else(String::new, |of| amount(of)),
+                    .map_or_else(String::new, |of| Amount::of(of).as_str().to_owned()),
+                lowest: lowest.map_or_else(String::new, |of| Amount::of(of).as_str().to_owned()),
             }
         })
     });

@@ -1,7 +1,7 @@
 //! Ageing, repayments, and until when data reaches: figures of the views.
 
 use super::{
-    format::{Zone, amount, count},
+    format::{Amount, Zone, count},
     sources::{Choice, Sources},
 };
 use crate::error::Result;
@@ -20,7 +20,7 @@ pub(super) struct AgeingRow {
     pub(super) measure: &'static str,
     pub(super) bucket: String,
     pub(super) accounts: String,
-    pub(super) amount: String,
+    pub(super) amount: Amount,
     /// Of 100, of the currency's and measure's largest bucket.
     pub(super) bar: u32,
     /// Accounts whose amount is the last known; empty for none.
@@ -40,7 +40,7 @@ impl Ageing {
             return Ok(None);
         }
         let mut as_of = String::new();
-        let rows = sources.ask(AGEING, &[], |row| {
+        let mut rows = sources.ask(AGEING, &[], |row| {
             as_of = row.get::<_, Option<String>>(7)?.unwrap_or_default();
             let share = row.get::<_, Option<f64>>(5)?.unwrap_or_default();
             Ok(AgeingRow {
@@ -48,7 +48,7 @@ impl Ageing {
                 measure: measure(&row.get::<_, String>(1)?, choice),
                 bucket: row.get::<_, String>(2)?.replace('-', "–"),
                 accounts: count(row.get(3)?),
-                amount: amount(&row.get::<_, String>(4)?),
+                amount: Amount::of(&row.get::<_, String>(4)?),
                 bar: share.clamp(0.0, 100.0) as u32,
                 last_known: match row.get(6)? {
                     0 => String::new(),
@@ -56,6 +56,7 @@ impl Ageing {
                 },
             })
         })?;
+        Amount::align(rows.iter_mut().map(|row| &mut row.amount));
         Ok(Some(Self { as_of, rows }))
     }
 }
@@ -75,8 +76,8 @@ pub(super) struct RepaymentRow {
     pub(super) measure: &'static str,
     pub(super) status: &'static str,
     pub(super) accounts: String,
-    pub(super) settled: String,
-    pub(super) unpaid: String,
+    pub(super) settled: Amount,
+    pub(super) unpaid: Amount,
 }
 
 const REPAYMENTS: &str = "\
@@ -91,7 +92,7 @@ impl Repayments {
             return Ok(None);
         }
         let words = choice.words();
-        let rows = sources.ask(REPAYMENTS, &[], |row| {
+        let mut rows = sources.ask(REPAYMENTS, &[], |row| {
             Ok(RepaymentRow {
                 currency: row.get(0)?,
                 measure: measure(&row.get::<_, String>(1)?, choice),
@@ -102,10 +103,12 @@ impl Repayments {
                     _ => words.nothing_owed,
                 },
                 accounts: count(row.get(3)?),
-                settled: amount(&row.get::<_, String>(4)?),
-                unpaid: amount(&row.get::<_, String>(5)?),
+                settled: Amount::of(&row.get::<_, String>(4)?),
+                unpaid: Amount::of(&row.get::<_, String>(5)?),
             })
         })?;
+        Amount::align(rows.iter_mut().map(|row| &mut row.settled));
+        Amount::align(rows.iter_mut().map(|row| &mut row.unpaid));
         let restated = "SELECT count(*)::UBIGINT FROM repayment WHERE is_restated";
         let restated = sources.ask(restated, &[], |row| row.get(0))?;
         Ok(Some(Self {

@@ -1,5 +1,7 @@
 //! Figures, times and addresses as the pages write them.
 
+use std::fmt;
+
 use jiff::{
     Timestamp,
     civil::Date,
@@ -40,22 +42,69 @@ impl Zone {
     }
 }
 
-/// An exact decimal with its thousands apart and no more than two zeros that say nothing: `-75,952.00`, `0.1250`.
-pub(super) fn amount(exact: &str) -> String {
-    let (sign, digits) = match exact.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", exact),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let says = fraction.trim_end_matches('0').len();
-    // Two digits or all: a column stays in line as far as it can.
-    let shown = match says {
-        ..=2 => &fraction[..fraction.len().min(2)],
-        _ => fraction,
-    };
-    let point = if shown.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{shown}", thousands(whole))
+/// An exact amount of money as a page shows it: its thousands apart, and no more than two zeros that say nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Amount {
+    shown: String,
+    /// Digits that the longest of its column has more: room that is kept, so that points stay below each other.
+    room: usize,
 }
+
+impl Amount {
+    /// Of a decimal as the engine writes it: `-75952.0000` is `-75,952.00`, `0.1250` itself.
+    pub(super) fn of(exact: &str) -> Self {
+        let (sign, digits) = match exact.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", exact),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let shown = match fraction.trim_end_matches('0').len() {
+            ..=2 => &fraction[..fraction.len().min(2)],
+            _ => fraction,
+        };
+        let point = if shown.is_empty() { "" } else { "." };
+        Self {
+            shown: format!("{sign}{}{point}{shown}", thousands(whole)),
+            room: 0,
+        }
+    }
+
+    /// Without room behind it.
+    pub(super) fn as_str(&self) -> &str {
+        &self.shown
+    }
+
+    fn decimals(&self) -> usize {
+        self.shown.split_once('.').map_or(0, |(_, of)| of.len())
+    }
+
+    /// Keeps the points of a column below each other.
+    pub(super) fn align<'a>(column: impl Iterator<Item = &'a mut Self>) {
+        let column: Vec<&mut Self> = column.collect();
+        let most = column.iter().map(|of| of.decimals()).max().unwrap_or(0);
+        for of in column {
+            of.room = most - of.decimals();
+        }
+    }
+}
+
+/// As HTML.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)?;
+        match self.room {
+            0 => Ok(()),
+            room => write!(
+                f,
+                "<span class=\"room\" aria-hidden=\"true\">{}</span>",
+                "0".repeat(room)
+            ),
+        }
+    }
+}
+
+/// Digits, points and its own span.
+impl askama::filters::HtmlSafe for Amount {}
 
 /// A count with its thousands apart.
 pub(super) fn count(of: u64) -> String {
@@ -99,26 +148,25 @@ mod tests {
 
     #[test]
     fn amounts_keep_every_digit_that_says_something() {
-        let said = [
-            "-75952.0000",
-            "0.1250",
-            "1234567.1",
-            "100",
-            "-1000.0001",
-            "0.0000",
-        ]
-        .map(amount);
-        assert_eq!(
-            said,
-            [
-                "-75,952.00",
-                "0.1250",
-                "1,234,567.1",
-                "100",
-                "-1,000.0001",
-                "0.00"
-            ]
-        );
+        for (exact, shown) in [
+            ("-75952.0000", "-75,952.00"),
+            ("0.1250", "0.1250"),
+            ("1234567.1", "1,234,567.1"),
+            ("100", "100"),
+            ("-1000.0001", "-1,000.0001"),
+            ("0.0000", "0.00"),
+        ] {
+            assert_eq!(Amount::of(exact).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn points_of_a_column_stay_below_each_other() {
+        let mut column = ["-1.0000", "2.1250"].map(Amount::of);
+        Amount::align(column.iter_mut());
+        let room = "<span class=\"room\" aria-hidden=\"true\">00</span>";
+        assert_eq!(column[0].to_string(), format!("-1.00{room}"));
+        assert_eq!(column[1].to_string(), "2.1250");
     }
 
     #[test]

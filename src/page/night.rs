@@ -80,7 +80,7 @@ impl NightPage {
         };
         let rejected = Rejected::read(sources, &filter, choice)?;
         step("exposure");
-        let exposure = Exposure::read(sources, after, choice)?;
+        let exposure = Exposure::read(sources, choice)?;
         step("ageing");
         let ageing = Ageing::read(sources, choice)?;
         step("repayments");

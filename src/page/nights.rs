@@ -22,15 +22,17 @@ pub(super) struct Nights {
     pub(super) earlier: Vec<Night>,
 }
 
-/// A row of it.
+/// A row of it: a night, or many in a row without any batch.
 #[derive(Debug)]
 pub(super) struct Night {
     pub(super) day: Date,
+    /// The first of them.
+    pub(super) since: Option<Date>,
     pub(super) cells: Vec<Cell>,
 }
 
 /// A night's batches of a dataset.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
     /// `ok`, `rejected`, `open`, `late` or `none`.
     pub(super) kind: &'static str,
@@ -77,10 +79,12 @@ impl Nights {
                 });
                 Night {
                     day,
+                    since: None,
                     cells: cells.collect(),
                 }
             })
             .collect();
+        fold_silence(&mut nights);
         let earlier = nights.split_off(nights.len().min(SHOWN));
         Self {
             datasets: datasets.into_iter().map(str::to_owned).collect(),
@@ -88,6 +92,24 @@ impl Nights {
             earlier,
         }
     }
+}
+
+/// So many nights without any batch are a row each; more of them are one.
+const SILENT_ROWS: usize = 3;
+
+fn fold_silence(nights: &mut Vec<Night>) {
+    let is_silent = |night: &Night| night.cells.iter().all(|cell| cell.kind == "none");
+    let mut folded: Vec<Night> = Vec::with_capacity(nights.len());
+    for run in nights.chunk_by(|a, b| is_silent(a) && is_silent(b)) {
+        let since = (run.len() > SILENT_ROWS).then(|| run[run.len() - 1].day);
+        let shown = if since.is_some() { 1 } else { run.len() };
+        folded.extend(run.iter().take(shown).map(|night| Night {
+            day: night.day,
+            since,
+            cells: night.cells.clone(),
+        }));
+    }
+    *nights = folded;
 }
 
 /// A batch whose dataset nothing tells has a column, too.

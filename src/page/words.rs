@@ -110,7 +110,6 @@ words! {
 
     rejections: "Rejected rows", "被拒的行";
     no_rejections: "No row was rejected.", "没有被拒的行。";
-    code: "Code", "代码";
     rows: "Rows", "行数";
     field: "Field", "字段";
     line: "Line", "行号";
@@ -123,7 +122,6 @@ words! {
 
     batches: "Batches", "批次";
     batch: "Batch", "批次";
-    dataset: "Dataset", "数据集";
     state: "State", "状态";
     rejected: "Rejected", "被拒";
     read: "Read", "读取";
@@ -147,7 +145,6 @@ words! {
     noted: "noted", "仅记录";
     more_files: "more files", "个其他文件";
     more_batches: "more batches", "个其他批次";
-    see_with: "see", "见";
 
     no_figures: "Not in this warehouse:", "本仓库中没有：";
     no_figures_why: "the view is left out, see redledger.view; the next run makes what can be made", "该视图未建立，见 redledger.view；下次运行会补建";
