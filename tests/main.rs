@@ -20,6 +20,7 @@ mod leftovers;
 mod looking;
 mod lost;
 mod night;
+mod pages;
 mod publication;
 mod publishing;
 mod ranges;
