@@ -29,8 +29,11 @@ for (const file of files) {
     await page.screenshot({ path: join(out, `${name}.png`), fullPage: true });
     // Folded parts are as much of the page as the rest.
     await page.evaluate(() => document.querySelectorAll('details').forEach(of => { of.open = true; }));
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    if (over > 0) wrong(file, `is ${over} px wider than ${width}`);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth
+      ? [...document.querySelectorAll('body *')].filter(of => of.getBoundingClientRect().right > window.innerWidth && !of.parentElement.closest('.wide'))
+        .map(of => `${of.tagName} ${of.textContent.slice(0, 60)}`)
+      : []);
+    if (over.length > 0) wrong(file, `is wider than ${width}: ${over.join('; ')}`);
     await page.evaluate(axe);
     const { violations, passes } = await page.evaluate(() => window.axe.run(document, {
       runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],

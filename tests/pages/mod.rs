@@ -25,11 +25,10 @@ fn row(number: usize, stat_time: i64) -> Value {
 
 /// An announcement of these rows, made on a day of March 2026.
 fn hook(batch_no: &str, day: u32, rows: &[Value]) -> String {
-    json!({
+    let resource = json!({
         "batchNo": batch_no, "page": 1, "size": 1000, "total": rows.len(), "lastPage": true, "list": rows,
-        "createTime": midnight(day) + 3_600_000,
-    })
-    .to_string()
+    });
+    json!({"createTime": midnight(day) + 3_600_000, "resource": resource}).to_string()
 }
 
 /// Of a day of March 2026, in epoch milliseconds.

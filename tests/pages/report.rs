@@ -171,7 +171,7 @@ fn cells_are_left_out_where_that_is_asked_for() {
         assert!(!page.contains("甲公司"));
         let said = text(&page);
         assert!(
-            said.contains("B1 3 card_negative redledger trace 1:3"),
+            said.contains("B1 3 cardNegative redledger trace 1:3"),
             "{said}"
         );
     }
@@ -204,6 +204,7 @@ fn a_batch_has_a_page_of_its_own() {
 #[test]
 fn where_nothing_is_loaded_that_is_said() {
     let workspace = Workspace::new();
+    std::fs::create_dir_all(workspace.data().join("inbox")).expect("a folder");
     let ran = workspace.run(&["report", "--out", "night.html"]);
     assert_eq!(ran.exit, Some(2));
     assert!(
