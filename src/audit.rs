@@ -6,6 +6,7 @@
 //!
 //! Nothing is written and no lock is taken: the published file is what it is, whatever a run does meanwhile.
 
+mod cells;
 mod content;
 mod controls;
 mod figures;
@@ -16,7 +17,7 @@ mod rows;
 mod tables;
 
 pub use self::{
-    findings::{Audited, Finding, Kept, Pick, Place, Scope},
+    findings::{Audited, Compared, Finding, Kept, Options, Pick, Place, Scope},
     presence::check_nothing_loaded,
     questions::Watch,
 };
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// Counts everything in `scope` again and compares it with the ledger; `None` when there is no warehouse, or nothing in
-/// it. With `archive` delivered files are read again, too.
+/// it. `options` say what is read beside it.
 ///
 /// # Errors
 /// As [`warehouse::open_auditing`]; [`Error::Usage`] for batches that the ledger does not have; [`Error::Database`] when
@@ -35,7 +36,7 @@ pub fn audit(
     config: &Config,
     contracts: &Contracts,
     scope: &Scope<'_>,
-    archive: bool,
+    options: Options,
     watch: &mut dyn Watch,
 ) -> Result<Option<Audited>> {
     let Some(opened) = warehouse::open_auditing(&config.warehouse_path(), &config.load)? else {
@@ -56,8 +57,12 @@ pub fn audit(
         watch.step("reading every cell");
         load::read_all(&opened.connection)?;
     }
-    let archive = archive.then(|| Archive::new(&config.data_dir));
-    let of_archive = audit.content(archive.as_ref(), config.archive.keep_current, watch)?;
+    let archive = Archive::new(&config.data_dir);
+    let read = options.archive.then_some(&archive);
+    let of_archive = audit.content(read, config.archive.keep_current, watch)?;
+    if options.cells {
+        audit.cells(&archive, watch)?;
+    }
     let mut audited = audit.audited;
     audited.findings.sort_by(|a, b| {
         (&a.dataset, &a.batch_no, a.revision).cmp(&(&b.dataset, &b.batch_no, b.revision))

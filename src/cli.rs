@@ -105,6 +105,9 @@ pub enum Command {
     /// Count everything again: the tables and the archive against the ledger
     #[command(after_help = help::VERIFY)]
     Verify(Verify),
+    /// Show where a row came from, and whether all of it still agrees
+    #[command(after_help = help::TRACE)]
+    Trace(Trace),
     /// Write a page: was the night right, and what stands behind it
     #[command(after_help = help::REPORT)]
     Report(Report),
@@ -352,6 +355,26 @@ pub struct Verify {
     /// Only the warehouse: leave out reading every delivered file again
     #[arg(long)]
     pub no_archive: bool,
+    /// Compare every loaded cell with the delivered bytes, which are read by other code than that which loads them
+    #[arg(long, conflicts_with = "no_archive")]
+    pub cells: bool,
+    /// Options of commands that read.
+    #[command(flatten)]
+    pub read: ReadOptions,
+}
+
+/// `redledger trace`.
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// A line of a file, FILE_ID:LINE as rows have them; or a dataset, with --account
+    #[arg(value_name = "FILE_ID:LINE|DATASET")]
+    pub what: String,
+    /// The account whose rows are looked for: a value of a column whose name ends in id
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    /// Only rows of this batch
+    #[arg(long, value_name = "BATCH", requires = "account")]
+    pub batch: Option<String>,
     /// Options of commands that read.
     #[command(flatten)]
     pub read: ReadOptions,

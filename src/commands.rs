@@ -24,6 +24,7 @@ mod run;
 mod serve;
 mod signals;
 mod status;
+mod trace;
 mod ui;
 mod verify;
 
@@ -93,6 +94,7 @@ fn result(cli: Cli) -> Result<ExitStatus> {
         Command::Rollback(arguments) => rollback::run(&context, &arguments),
         Command::Rejections(arguments) => rejections::run(&context, &arguments),
         Command::Report(arguments) => report::run(&context, &arguments),
+        Command::Trace(arguments) => trace::run(&context, &arguments),
         Command::Ui(arguments) => ui::run(&context, &arguments),
         Command::Dictionary(arguments) => dictionary::run(&context, &arguments),
         Command::Export(arguments) => export::run(&context, &arguments),

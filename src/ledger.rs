@@ -24,10 +24,13 @@ pub use self::{
     known::{Attempt, Entries, Known, LoadedRevision, advance},
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, accepted_revisions,
-        batches, controls, files, last_run, loaded_batches, newest_loaded, open_attempts,
+        batches, controls, file, files, last_run, loaded_batches, newest_loaded, open_attempts,
         revisions,
     },
-    rejections::{RejectionFilter, RejectionRecord, rejections, rejections_by_code, rows_rejected},
+    rejections::{
+        RejectionFilter, RejectionRecord, rejections, rejections_by_code, rejections_of_line,
+        rows_rejected,
+    },
     tables::{DescribedTable, described},
     upgrade::{Condition, check, condition, prepare},
     write::{dismiss, forget_attempts, record, record_run, supersede},

@@ -36,6 +36,12 @@ impl Archive {
         self.data_dir.join(&file.path)
     }
 
+    /// The same for a path as documents and the ledger name it.
+    #[must_use]
+    pub fn place(&self, path: &str) -> PathBuf {
+        self.data_dir.join(path)
+    }
+
     /// A kept file's path as documents name it.
     pub(super) fn below(&self, path: &Path) -> String {
         path.strip_prefix(&self.data_dir)

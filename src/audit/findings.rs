@@ -35,6 +35,15 @@ impl Scope<'_> {
     }
 }
 
+/// What is read beside the warehouse.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Delivered files are read again.
+    pub archive: bool,
+    /// Every loaded cell is compared with them.
+    pub cells: bool,
+}
+
 /// Something that is not as the ledger says.
 #[derive(Debug)]
 pub struct Finding {
@@ -80,6 +89,22 @@ pub struct Audited {
     pub not_counted: u64,
     /// What was read in the archive, and what it has of the ledger's files; `None` when it was left out.
     pub archive: Option<(Verified, Kept)>,
+    /// What was compared cell by cell; `None` when that was not asked for.
+    pub cells: Option<Compared>,
+}
+
+/// What was compared cell by cell.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Rows.
+    pub rows: u64,
+    /// Their cells.
+    pub cells: u64,
+    /// Files that the archive does not have.
+    pub not_kept: u64,
+    /// Records that are not loaded, of files of which not all rejections are kept: whether they were rejected nobody
+    /// can tell.
+    pub undecided: u64,
 }
 
 /// What the archive has of the files that the ledger names.

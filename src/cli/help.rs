@@ -82,7 +82,16 @@ Examples:
 pub(super) const VERIFY: &str = "\
 Examples:
   redledger verify
-  redledger verify 'BATCH_202603*' --no-archive";
+  redledger verify 'BATCH_202603*' --no-archive
+  redledger verify BATCH_20260330163600 --cells   every cell, read a second time";
+
+pub(super) const TRACE: &str = "\
+Examples:
+  redledger trace 3:17                      the row of line 17 of file 3
+  redledger trace account_negative --account 0000042
+  redledger trace account_negative --account 0000042 --batch BATCH_20260330163600
+
+Exit status 1: something does not agree.";
 
 pub(super) const REPORT: &str = "\
 Examples:

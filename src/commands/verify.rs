@@ -10,7 +10,7 @@ use super::{
     progress,
 };
 use crate::{
-    audit::{self, Audited, Finding, Pick, Place, Scope, Watch},
+    audit::{self, Audited, Compared, Finding, Options, Pick, Place, Scope, Watch},
     batch_no::BatchNo,
     cli::{Format, Verify},
     error::{ExitStatus, Result},
@@ -48,8 +48,11 @@ pub(super) fn run(context: &Context, arguments: &Verify) -> Result<ExitStatus> {
         picks: picks.collect(),
     };
     let bar = progress::spinner(context.show_progress);
-    let archive = !arguments.no_archive;
-    let audited = audit::audit(config, contracts, &scope, archive, &mut Shown(&bar))?;
+    let options = Options {
+        archive: !arguments.no_archive,
+        cells: arguments.cells,
+    };
+    let audited = audit::audit(config, contracts, &scope, options, &mut Shown(&bar))?;
     bar.finish_and_clear();
     let Some(audited) = audited else {
         audit::check_nothing_loaded(config)?;
@@ -132,6 +135,7 @@ impl Report {
             controls,
             not_counted,
             archive,
+            cells,
         } = &self.audited;
         say!(
             "counted again: {}, {}, {}, {} in {:.1} s",
@@ -175,6 +179,9 @@ impl Report {
                 }
             }
         }
+        if let Some(cells) = cells {
+            say_cells(cells);
+        }
         match findings.len() {
             0 => say!("Everything is as the ledger says."),
             many => say!(
@@ -185,6 +192,26 @@ impl Report {
                 }
             ),
         }
+    }
+}
+
+fn say_cells(compared: &Compared) {
+    say!(
+        "{} of {} compared with what was delivered",
+        counted(compared.cells, "cell"),
+        counted(compared.rows, "row")
+    );
+    if compared.not_kept > 0 {
+        say!(
+            "{}: not compared, the archive or the contract is not there",
+            counted(compared.not_kept, "file")
+        );
+    }
+    if compared.undecided > 0 {
+        say!(
+            "{} without a row: rejected or lost, which the ledger can't tell where it keeps only the first rejections of a file",
+            counted(compared.undecided, "record")
+        );
     }
 }
 

@@ -269,6 +269,23 @@ pub fn files(
     })
 }
 
+/// A file by its id, with the batch and the revision that it was delivered for.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn file(connection: &Connection, file_id: i64) -> Result<Option<(FileEntry, String, i32)>> {
+    let sql = format!(
+        "SELECT {} FROM redledger.file WHERE file_id = {file_id} LIMIT 1",
+        columns::<FileRow>(connection)?
+    );
+    let files = read(connection, &sql, &[], |row| {
+        let of = FileRow::read(row)?;
+        let (batch_no, revision) = (of.batch_no.clone(), of.revision);
+        Ok((FileEntry::from(of), batch_no, revision))
+    })?;
+    Ok(files.into_iter().next())
+}
+
 impl From<FileRow> for FileEntry {
     fn from(of: FileRow) -> Self {
         Self {

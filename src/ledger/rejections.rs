@@ -66,21 +66,39 @@ pub fn rejections(
          ORDER BY batch_no, dataset, file_id, line, byte_offset, code, field LIMIT {limit}",
         columns::<RejectionRow>(connection)?
     );
-    read(connection, &sql, &parameters, |row| {
-        let of = RejectionRow::read(row)?;
-        Ok(RejectionRecord {
-            dataset: of.dataset,
-            batch_no: of.batch_no,
-            revision: of.revision,
-            file_id: of.file_id,
-            url: row.get("url")?,
-            line: of.line,
-            byte_offset: of.byte_offset,
-            field: of.field,
-            code: of.code,
-            message: of.message,
-            record: of.record,
-        })
+    read(connection, &sql, &parameters, record)
+}
+
+/// The rejections of a file's line.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn rejections_of_line(
+    connection: &Connection,
+    file_id: i64,
+    line: u64,
+) -> Result<Vec<RejectionRecord>> {
+    let sql = format!(
+        "SELECT {}, NULL::VARCHAR AS url FROM redledger.rejection WHERE file_id = {file_id} AND line = {line} ORDER BY code, field",
+        columns::<RejectionRow>(connection)?
+    );
+    read(connection, &sql, &[], record)
+}
+
+fn record(row: &duckdb::Row<'_>) -> duckdb::Result<RejectionRecord> {
+    let of = RejectionRow::read(row)?;
+    Ok(RejectionRecord {
+        dataset: of.dataset,
+        batch_no: of.batch_no,
+        revision: of.revision,
+        file_id: of.file_id,
+        url: row.get("url")?,
+        line: of.line,
+        byte_offset: of.byte_offset,
+        field: of.field,
+        code: of.code,
+        message: of.message,
+        record: of.record,
     })
 }
 
