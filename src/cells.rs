@@ -5,11 +5,13 @@ mod content;
 mod csv;
 mod list;
 mod loaded;
+mod record;
 mod text;
 mod value;
 
 pub(crate) use self::{
-    content::{Content, Kept, Record},
-    loaded::{Differing, LoadedRow, LoadedRows},
-    text::{Line, lines},
+    content::{Content, Kept},
+    loaded::{LoadedRow, LoadedRows},
+    record::Record,
+    text::lines,
 };

@@ -5,6 +5,7 @@ mod batch;
 mod chart;
 mod exposure;
 mod figures;
+mod file;
 mod format;
 mod night;
 mod nights;
@@ -16,6 +17,7 @@ mod words;
 
 pub(crate) use self::{
     batch::BatchPage,
+    file::FilePage,
     night::NightPage,
     sources::{Choice, Links, Sources},
     style::{MARK, policy},

@@ -3,12 +3,14 @@
 
 mod announced;
 mod checks;
+mod facts;
 mod find;
 mod row;
 
 pub(crate) use self::{
     announced::Announced,
     checks::Check,
+    facts::RowIs,
     find::{Found, find},
-    row::{Place, RowIs, Trace},
+    row::Trace,
 };

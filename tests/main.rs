@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod architecture;
+mod auditing;
 mod backfill;
 mod command_line;
 mod crash;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{content::Record, text::Characters};
+use super::{record::Record, text::Characters};
 
 /// What begins a file, and a file that was put behind another one.
 const MARK: char = '\u{feff}';

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io};
 
 use serde_json::value::RawValue;
 
-use super::{content::Record, text::Characters};
+use super::{record::Record, text::Characters};
 
 /// Reads rows.
 pub(super) struct List {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use duckdb::{Connection, Row, types::Value};
 
-use super::{content::Record, value::expected};
+use super::{record::Record, value::expected};
 use crate::{
     contract::{Contract, FieldType, Layout},
     error::{Error, Result},

@@ -12,7 +12,7 @@ use crate::{
     contract::Contract,
     error::{Error, ExitStatus, Result},
     ledger::{BatchRecord, RejectionRecord},
-    trace::{self, Announced, Check, Found, Place, RowIs, Trace},
+    trace::{self, Announced, Check, Found, RowIs, Trace},
     warehouse,
 };
 
@@ -326,24 +326,9 @@ fn announcement(of: &Announced) -> Value {
     })
 }
 
-/// `FILE_ID:LINE` in a command line.
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_a_file_is_told_from_a_dataset() {
-        assert_eq!(
-            "3:17".parse(),
-            Ok(Place {
-                file_id: 3,
-                line: 17
-            })
-        );
-        for text in ["account_negative", "3", ":", "3:", "3:x", "-:1"] {
-            assert_eq!(text.parse::<Place>(), Err(()), "{text}");
-        }
-    }
 
     #[test]
     fn delivered_text_does_nothing_to_a_terminal() {

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     cli::Ui,
     error::{Error, ExitStatus, Result},
-    page::{BatchPage, Choice, Links, NightPage, policy},
+    page::{BatchPage, Choice, FilePage, Links, NightPage, policy},
 };
 
 pub(super) fn run(context: &Context, arguments: &Ui) -> Result<ExitStatus> {
@@ -138,6 +138,9 @@ fn nothing_there() -> Response {
 fn answer(context: &Context, asked: &Asked, choice: Choice) -> Response {
     let made = page::look(context, &|_| {}, |sources| match asked {
         Asked::Nights => page::rendered(&NightPage::of(sources, choice)?),
+        Asked::File { file_id, line } => {
+            page::rendered(&FilePage::of(sources, *file_id, *line, choice)?)
+        }
         Asked::Batch { batch_no, dataset } => page::rendered(&BatchPage::of(
             sources,
             batch_no,

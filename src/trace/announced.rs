@@ -44,7 +44,7 @@ impl Announced {
         let announcements = hook::index(&path.to_string_lossy(), &bytes).ok()?;
         let of_batch = announcements
             .into_iter()
-            .find(|of| of.hook.batch_no.as_deref() == Some(batch_no))?;
+            .find(|of| of.hook.batch_no.as_str() == batch_no)?;
         Some(Self {
             id: of_batch.id,
             event_type: of_batch.event_type,

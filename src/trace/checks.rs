@@ -1,6 +1,6 @@
 //! Whether what is known of a row agrees with itself.
 
-use super::row::{Facts, Reread, RowIs};
+use super::facts::{Facts, Reread, RowIs, Unread};
 use crate::ledger::State;
 
 /// One thing that was compared.
@@ -38,9 +38,12 @@ impl Check {
                 checks.push(Self::bytes(facts, reread));
                 checks.push(Self::cells(facts, reread));
             }
-            Err(why) => {
-                checks.push(Self::untold(BYTES, why));
-                checks.push(Self::untold(CELLS, why));
+            Err(unread) => {
+                checks.push(match unread {
+                    Unread::NotKept(why) => Self::untold(BYTES, why),
+                    Unread::Damaged(why) => Self::new(BYTES, false, || why.clone()),
+                });
+                checks.push(Self::untold(CELLS, unread.why()));
             }
         }
         checks.push(Self::documented(facts));

@@ -2,7 +2,7 @@
 
 use duckdb::{Connection, params_from_iter};
 
-use super::row::Place;
+use super::facts::Place;
 use crate::{
     contract::{Contract, FieldType, Identifier},
     error::{Error, Result},

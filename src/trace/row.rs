@@ -1,58 +1,25 @@
 //! One row, and all that is known of it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
-use super::{announced::Announced, checks::Check};
+use super::{
+    announced::Announced,
+    checks::Check,
+    facts::{Facts, Place, Reread, RowIs, Unread},
+};
 use crate::{
     archive::{Archive, Delivery},
     batch_no::BatchNo,
-    cells::{Content, Kept, LoadedRow, LoadedRows, Record},
+    cells::{Content, Kept, LoadedRow, LoadedRows},
     config::Config,
     contract::{Contract, Contracts},
     error::{Error, Result},
     inbox::Inbox,
-    ledger::{self, BatchRecord, FileEntry, RejectionRecord},
+    ledger::{self, BatchRecord, FileEntry},
+    source_url::redacted,
 };
-
-/// A line of a file: where rows come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// See `redledger.file`.
-    pub(crate) file_id: i64,
-    /// From 1.
-    pub(crate) line: u64,
-}
-
-impl FromStr for Place {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (file_id, line) = text.split_once(':').ok_or(())?;
-        Ok(Self {
-            file_id: file_id.parse().map_err(|_| ())?,
-            line: line.parse().map_err(|_| ())?,
-        })
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file_id, self.line)
-    }
-}
-
-/// What has become of a delivered record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RowIs {
-    /// In the table: its columns and their text.
-    Loaded(Vec<(String, Option<String>)>),
-    /// Rejected: why, more than once if several cells are at fault.
-    Rejected(Vec<RejectionRecord>),
-    /// Neither: its revision is not loaded, or no record begins on that line.
-    Nowhere,
-}
 
 /// All that is known of a line of a file.
 #[derive(Debug)]
@@ -73,25 +40,6 @@ pub(crate) struct Trace {
     pub(crate) delivery: Option<Delivery>,
     pub(crate) announced: Vec<Announced>,
     pub(crate) checks: Vec<Check>,
-}
-
-/// The second reading of the file, as far as it goes.
-pub(super) struct Reread {
-    /// The record that begins on the line.
-    pub(super) record: Option<Record>,
-    /// The file's bytes.
-    pub(super) hash: String,
-    pub(super) differing: usize,
-}
-
-/// What the checks are about.
-pub(super) struct Facts<'a> {
-    pub(super) file: &'a FileEntry,
-    pub(super) row: &'a RowIs,
-    pub(super) reread: &'a Result<Reread, String>,
-    pub(super) revision: Option<&'a BatchRecord>,
-    pub(super) delivery: Option<&'a Delivery>,
-    pub(super) rows_found: u64,
 }
 
 impl Trace {
@@ -133,7 +81,7 @@ impl Trace {
                 place.line,
                 &loaded,
             )
-            .map_err(|error| format!("{}: {error}", path.display()))
+            .map_err(|error| Unread::Damaged(format!("{}: {error}", path.display())))
         });
         let rows_found = match &table {
             Some(_) => count(connection, contract, place.file_id)?,
@@ -147,10 +95,14 @@ impl Trace {
             delivery: delivery.as_ref(),
             rows_found,
         });
-        let record = reread.and_then(|of| match of.record {
-            Some(record) => Ok(crate::source_url::redacted(&record.raw).into_owned()),
-            None => Err(format!("no record begins on line {}", place.line)),
-        });
+        let record = match reread {
+            Ok(Reread {
+                record: Some(record),
+                ..
+            }) => Ok(redacted(&record.raw).into_owned()),
+            Ok(_) => Err(format!("no record begins on line {}", place.line)),
+            Err(unread) => Err(unread.why().to_owned()),
+        };
         Ok(Self {
             announced: Announced::of(&Inbox::new(&config.data_dir), &batch_no)?,
             place,
@@ -186,22 +138,24 @@ fn delivery(archive: &Archive, dataset: &str, batch_no: &str, revision: i32) -> 
 }
 
 /// Where the file is kept; else why it is not.
-fn kept(archive: &Archive, file: &FileEntry) -> Result<PathBuf, String> {
+fn kept(archive: &Archive, file: &FileEntry) -> Result<PathBuf, Unread> {
     let Some(path) = &file.archive_path else {
-        return Err("its bytes were never kept ([archive] keep)".into());
+        return Err(Unread::NotKept(
+            "its bytes were never kept ([archive] keep)".into(),
+        ));
     };
     let path = archive.place(path);
     match path.exists() {
         true => Ok(path),
-        false => Err(format!(
+        false => Err(Unread::NotKept(format!(
             "its bytes are no longer kept: {} is not there",
             path.display()
-        )),
+        ))),
     }
 }
 
 fn reread(
-    path: &std::path::Path,
+    path: &Path,
     file: &FileEntry,
     delivery: Option<&Delivery>,
     contract: &Contract,

@@ -98,6 +98,30 @@ fn one_browser_sees_the_pages_and_nobody_else() {
 }
 
 #[test]
+fn lines_of_files_come_from_the_archive_without_secrets() {
+    let workspace = workspace();
+    let url = "https://files.example/x.csv?X-Amz-Signature=SECRET";
+    let mut rows: Vec<serde_json::Value> = (0..300)
+        .map(|at| super::row(at, super::midnight(30)))
+        .collect();
+    rows[249]["accountEn"] = url.into();
+    let name = workspace.write("B1.json", super::hook("B1", 30, &rows));
+    workspace.run(&["ingest", &name, "--dataset", "account_negative"]);
+    let ui = Ui::start(&workspace);
+    let cookie = ui.open();
+    let first = ui.get("/file/1", &cookie);
+    assert!(first.contains("id=\"L1\"") && first.contains("id=\"L200\""));
+    assert!(!first.contains("id=\"L201\""));
+    let around = ui.get("/file/1?line=250", &cookie);
+    assert!(around.contains("https://files.example/x.csv"), "{around}");
+    assert!(!around.contains("SECRET"));
+    assert!(around.contains("id=\"L230\"") && !around.contains("id=\"L229\""));
+    for path in ["/file/2", "/file/x"] {
+        assert!(ui.get(path, &cookie).starts_with("HTTP/1.1 404"), "{path}");
+    }
+}
+
+#[test]
 fn other_names_methods_and_addresses_are_refused() {
     let workspace = workspace();
     load(&workspace, "B1", 30, 0);

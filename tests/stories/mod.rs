@@ -310,7 +310,7 @@ impl Story {
             }
         }
         if self.given_warehouse.is_none() && self.warehouse().exists() {
-            let verified = self.run(&["verify".to_owned()]);
+            let verified = self.run(&["verify".to_owned(), "--cells".to_owned()]);
             if verified.exit != Some(0) {
                 complaints.push(format!("verify: {}{}", verified.stdout, verified.stderr));
             }

@@ -37,7 +37,7 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         let is_whole = !self.is_damaged.load(Ordering::Relaxed);
         if is_whole && !std::thread::panicking() && self.data().join("warehouse.duckdb").exists() {
-            let ran = self.run(&["verify"]);
+            let ran = self.run(&["verify", "--cells"]);
             assert_eq!(ran.exit, Some(0), "{}{}", ran.stdout, ran.stderr);
         }
     }
@@ -142,9 +142,9 @@ impl Workspace {
         self
     }
 
-    /// Whether the books agree with the tables and the archive; else what `redledger verify` says.
+    /// Whether the books agree with the tables and the archive, cell by cell; else what `redledger verify` says.
     pub(crate) fn verified(&self) -> Result<(), String> {
-        let ran = self.run(&["verify"]);
+        let ran = self.run(&["verify", "--cells"]);
         match ran.exit {
             Some(0) => Ok(()),
             _ => Err(format!("verify: {}{}", ran.stdout, ran.stderr)),

@@ -8,6 +8,8 @@ use percent_encoding::percent_decode_str;
 pub(super) enum Asked {
     /// Of the nights.
     Nights,
+    /// Of the lines of a file around one.
+    File { file_id: i64, line: u64 },
     /// Of a batch.
     Batch {
         batch_no: String,
@@ -18,7 +20,15 @@ pub(super) enum Asked {
 impl Asked {
     /// `None`: no page has this address.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
-        match uri.path() {
+        let path = uri.path();
+        if let Some(file_id) = path.strip_prefix("/file/") {
+            let line = parameter(uri, "line").and_then(|line| line.parse().ok());
+            return Some(Self::File {
+                file_id: file_id.parse().ok()?,
+                line: line.unwrap_or(1),
+            });
+        }
+        match path {
             "/" => Some(Self::Nights),
             path => Some(Self::Batch {
                 batch_no: decoded(path.strip_prefix("/batch/")?)?,
@@ -60,6 +70,14 @@ mod tests {
                 dataset: Some("own".into()),
             })
         );
+        assert_eq!(
+            of("/file/7?line=4182"),
+            Some(Asked::File {
+                file_id: 7,
+                line: 4182
+            })
+        );
+        assert_eq!(of("/file/../etc"), None);
         assert_eq!(of("/batch/%FF"), None);
         assert_eq!(of("/favicon.ico"), None);
     }
