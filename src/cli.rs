@@ -74,7 +74,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Serve the shipped examples on loopback, ingest them, show what was loaded
     #[command(after_help = help::DEMO)]
-    Demo(LoadOptions),
+    Demo(Demo),
     /// Load announced batches, or a CSV as one
     #[command(after_help = help::INGEST)]
     Ingest(Ingest),
@@ -180,6 +180,17 @@ pub struct ReadOptions {
         hide_possible_values = true
     )]
     pub format: Format,
+}
+
+/// `redledger demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Play thirty nights instead, with failures, a revision and datasets that are late
+    #[arg(long)]
+    pub month: bool,
+    /// Options of commands that load.
+    #[command(flatten)]
+    pub load: LoadOptions,
 }
 
 /// `redledger ingest`.

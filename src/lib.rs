@@ -38,6 +38,7 @@ pub mod commands;
 pub mod config;
 pub mod contract;
 pub mod data_dir;
+mod demo;
 mod dictionary;
 mod durable;
 pub mod error;

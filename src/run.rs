@@ -111,7 +111,8 @@ impl<'a> Run<'a> {
             .thread_name("redledger-io")
             .build()
             .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
-        let started = jiff::Timestamp::now();
+        let started_at = clock::now();
+        let started = jiff::Timestamp::from_microsecond(started_at).unwrap_or_default();
         let run_id = format!(
             "{}-{}",
             started.strftime("%Y%m%dT%H%M%S%3fZ"),
@@ -135,7 +136,7 @@ impl<'a> Run<'a> {
             progress,
             runtime,
             run_id,
-            started_at: started.as_microsecond(),
+            started_at,
             claim: None,
             late: None,
             outcomes: Vec::new(),

@@ -126,7 +126,8 @@ On stdout is one JSON object: what was written, and which batches to delete firs
 pub(super) const DEMO: &str = "\
 Examples:
   redledger demo
-  redledger demo --data-dir /tmp/look";
+  redledger demo --month --data-dir ./month
+  redledger report --data-dir ./month --out month.html";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -1,9 +1,10 @@
 //! `redledger demo`: the shipped examples, served on loopback and ingested like real announcements.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod month;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
-use include_dir::{Dir, include_dir};
 
 use super::{
     context::{Context, as_word, given},
@@ -12,15 +13,13 @@ use super::{
 };
 use crate::{
     batch::{Batch, Way},
-    cli::{Format, LoadOptions},
+    cli::{Demo, Format},
     clock,
+    demo::EXAMPLES,
     error::{Error, ExitStatus, Result},
     hook,
     source_url::SourceUrl,
 };
-
-/// What a provider would serve: announcements and the files they name. `{server}` stands for its address.
-static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/demo");
 
 /// Where the demo's warehouse goes unless --data-dir says: never among real data.
 const DATA_DIR: &str = "./demo-data";
@@ -49,15 +48,21 @@ const QUERIES: [(&str, &str); 3] = [
 pub(super) fn run(
     mut context: Context,
     data_dir: Option<PathBuf>,
-    doing: &LoadOptions,
+    arguments: &Demo,
 ) -> Result<ExitStatus> {
+    let doing = &arguments.load;
     context.config.data_dir = data_dir.unwrap_or_else(|| DATA_DIR.into());
     context.given = given(None, Some(&context.config.data_dir));
     context.config.download.allow_http = true;
     context.config.download.allow_private = vec!["127.0.0.0/8".into()];
+    if arguments.month {
+        return month::play(context, doing);
+    }
     let mut run = context.begin("demo", doing)?;
     let intake = run.intake();
-    let address = intake.block_on(serve())?;
+    let address = intake.block_on(serve(|name| {
+        EXAMPLES.get_file(name)?.contents_utf8().map(str::to_owned)
+    }))?;
     if doing.format == Format::Table {
         say!(
             "The examples are served on http://{address}; ingesting their announcements from there.\n"
@@ -111,8 +116,10 @@ fn say_what_next(context: &Context) {
     say!("redledger verify{given}");
 }
 
-/// Serves the examples until the process ends.
-async fn serve() -> Result<SocketAddr> {
+/// Serves files until the process ends; `{server}` in them becomes the address.
+async fn serve(
+    find: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> Result<SocketAddr> {
     let failed = |error: std::io::Error| {
         Error::Internal(format!("the demo's server does not start: {error}"))
     };
@@ -123,11 +130,10 @@ async fn serve() -> Result<SocketAddr> {
             .map_err(failed)?,
     };
     let address = listener.local_addr().map_err(failed)?;
+    let find = Arc::new(find);
     let file = move |Path(name): Path<String>| async move {
-        let text = EXAMPLES
-            .get_file(&name)
-            .and_then(|file| file.contents_utf8());
-        text.map(|text| text.replace("{server}", &format!("http://{address}")))
+        find(&name)
+            .map(|text| text.replace("{server}", &format!("http://{address}")))
             .ok_or(StatusCode::NOT_FOUND)
     };
     let server = axum::serve(listener, Router::new().route("/{name}", get(file)));

@@ -38,32 +38,55 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
 fn load(context: &Context, arguments: &Run, night: &mut Night) -> Result<ExitStatus> {
     let started = Instant::now();
     check_place(&context.config)?;
-    let inbox = Inbox::new(&context.config.data_dir);
+    let format = arguments.load.format;
     let mut run = context.begin("run", &arguments.load)?;
     run.watch_cadence(arguments.strict)?;
+    if arguments.dry_run {
+        let inbox = Inbox::new(&context.config.data_dir);
+        let index = Index::make(
+            &context.config,
+            &context.contracts,
+            &inbox,
+            &inbox.waiting()?,
+        )?;
+        return show(&index, format);
+    }
+    let limits = Limits {
+        batches: arguments.max_batches.unwrap_or(usize::MAX),
+        until: arguments.deadline.map(|deadline| started + deadline),
+    };
+    drain(context, &mut run, limits)?;
+    night.note(&run.report());
+    finish(context, run, format)
+}
+
+/// Loads what waits in the inbox, publishes it, and settles the announcements.
+pub(super) fn drain(
+    context: &Context,
+    run: &mut crate::run::Run<'_>,
+    limits: Limits,
+) -> Result<()> {
+    let (config, contracts) = (&context.config, &context.contracts);
+    let inbox = Inbox::new(&config.data_dir);
     let mut paths = inbox.waiting()?;
-    if !paths.is_empty() && !arguments.dry_run {
+    if !paths.is_empty() {
         // Another run may be settling some of them.
         match run.claim() {
             Err(error @ Error::Stopped { .. }) => {
                 run.note_error(error);
-                return finish(context, run, arguments.load.format);
+                return Ok(());
             }
             other => other?,
         }
         paths = inbox.waiting()?;
     }
-    let (config, contracts) = (&context.config, &context.contracts);
     let mut index = Index::make(config, contracts, &inbox, &paths)?;
     for error in index.errors.drain(..) {
         run.note_error(error);
     }
     if index.waiting.is_empty() {
         // Nothing would notice, night after night.
-        warehouse::refuse_to_begin_anew(&context.config)?;
-    }
-    if arguments.dry_run {
-        return show(&index, arguments.load.format);
+        warehouse::refuse_to_begin_anew(config)?;
     }
     inbox.remove_leftovers()?;
     for path in inbox.passed_over()? {
@@ -73,38 +96,39 @@ fn load(context: &Context, arguments: &Run, night: &mut Night) -> Result<ExitSta
     for (path, note) in &index.bad {
         put_it_aside(&inbox, path, note)?;
     }
-    let limits = Limits {
-        batches: arguments.max_batches.unwrap_or(usize::MAX),
-        until: arguments.deadline.map(|deadline| started + deadline),
-    };
     match index.waiting.is_empty() {
         true => run.refresh_views()?,
         false => run.load_some(&mut index, limits),
     }
-    // What is not published is not settled.
-    let ended = match run.is_published() {
-        true => ended(&index),
-        false => BTreeMap::new(),
-    };
-    for (path, note) in ended {
+    settle(&inbox, run, &index);
+    if run.is_published()
+        && let Err(error) = run::clear_put_aside(&inbox, &run.closed())
+    {
+        run.note_error(error);
+    }
+    forget_old(
+        &inbox,
+        &data_dir::done(&config.data_dir),
+        config.inbox.keep_done,
+    );
+    Ok(())
+}
+
+/// Moves announcements that are done with to where those are. What is not published is not settled.
+fn settle(inbox: &Inbox, run: &mut crate::run::Run<'_>, index: &Index) {
+    if !run.is_published() {
+        return;
+    }
+    for (path, note) in ended(index) {
         let settled = match note {
             None => inbox.settle(&path, Fate::Done, None),
-            Some(note) => put_it_aside(&inbox, &path, &note),
+            Some(note) => put_it_aside(inbox, &path, &note),
         };
         // The warehouse is published: say so, and that the next run meets these again.
         if let Err(error) = settled {
             run.note_error(error);
         }
     }
-    if run.is_published()
-        && let Err(error) = run::clear_put_aside(&inbox, &run.closed())
-    {
-        run.note_error(error);
-    }
-    let done = data_dir::done(&context.config.data_dir);
-    forget_old(&inbox, &done, context.config.inbox.keep_done);
-    night.note(&run.report());
-    finish(context, run, arguments.load.format)
 }
 
 /// That there is something of ours: a misspelt folder, or a volume that is not mounted, has nothing to do every night.

@@ -28,7 +28,8 @@ fn pages_are_fit_to_be_looked_at() {
         return;
     }
     let workspace = workspace().set("EXPECTED_EVERY__ACCOUNT_REPAYMENT", "1d");
-    workspace.run(&["demo", "--data-dir", "data"]);
+    let played = workspace.run(&["demo", "--month", "--data-dir", "data"]);
+    assert_eq!(played.exit, Some(0), "{}", played.stderr);
     for (batch, day, spoiled) in [("B1", 27, 0), ("B2", 28, 1), ("B3", 30, 2), ("B4", 31, 90)] {
         load(&workspace, batch, day, spoiled);
     }
