@@ -1,6 +1,10 @@
 //! Every loaded cell against the delivered bytes, by the second reading of [`crate::cells`].
 
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet, btree_map::Entry},
+    io,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -19,6 +23,8 @@ use crate::{
 
 /// Lines of a file whose rows are looked at together.
 const LINES: u64 = 20_000;
+/// Behind every line: the engine counts to here.
+const NO_LINE: u64 = i64::MAX.unsigned_abs();
 /// Most findings of a file that are named.
 const NAMED: usize = 20;
 
@@ -87,6 +93,7 @@ impl Audit<'_> {
             .filter(|file| file.dataset == batch.dataset)
             .map(|file| file.file_id)
             .collect();
+        let mut tables: BTreeMap<&str, Option<LoadedRows<'_>>> = BTreeMap::new();
         for file in &files {
             let Some(contract) = contracts.get(&file.dataset) else {
                 compared.not_kept += 1;
@@ -98,16 +105,22 @@ impl Audit<'_> {
                 continue;
             };
             watch.file(&path);
+            let table = match tables.entry(&file.dataset) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(LoadedRows::of(self.connection, contract)?),
+            };
             let mut compare = Compare {
                 batch,
                 file,
                 contract,
-                rejected: self.rejected_lines(file.file_id)?,
+                rejected: self.rejected_lines(file)?,
                 compared,
                 findings: Vec::new(),
                 unnamed: 0,
             };
-            compare.file(self, &path, delivery.as_ref())?;
+            if let Some(table) = table {
+                compare.file(table, &path, delivery.as_ref())?;
+            }
             compare.inherited(self, delivery.as_ref(), &own)?;
             let found = compare.findings();
             self.audited.findings.extend(found);
@@ -115,7 +128,11 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn rejected_lines(&self, file_id: i64) -> Result<HashSet<u64>> {
+    fn rejected_lines(&self, file: &FileEntry) -> Result<HashSet<u64>> {
+        let file_id = file.file_id;
+        if file.rows_rejected == 0 {
+            return Ok(HashSet::new());
+        }
         let sql =
             format!("SELECT line::UBIGINT FROM redledger.rejection WHERE file_id = {file_id}");
         Ok(self.read(&sql, |row| row.get(0))?.into_iter().collect())
@@ -124,7 +141,12 @@ impl Audit<'_> {
 
 impl Compare<'_> {
     /// Records and rows, both in the order of their lines.
-    fn file(&mut self, audit: &Audit<'_>, path: &Path, delivery: Option<&Delivery>) -> Result<()> {
+    fn file(
+        &mut self,
+        table: &LoadedRows<'_>,
+        path: &Path,
+        delivery: Option<&Delivery>,
+    ) -> Result<()> {
         let columns = match path.to_string_lossy().contains(".jsonl") {
             true => delivery.map_or(&[][..], |delivery| &delivery.columns),
             false => &[],
@@ -134,19 +156,11 @@ impl Compare<'_> {
             encoding: self.file.encoding.as_deref().unwrap_or("UTF-8"),
             columns,
         };
-        let Some(table) = LoadedRows::of(audit.connection, self.contract, self.file.file_id)?
-        else {
-            return Ok(());
-        };
-        let last = audit.count(&format!(
-            "SELECT max(line) FROM {} WHERE file_id = {}",
-            self.contract.name.quoted(),
-            self.file.file_id
-        ))?;
         let mut rows = Rows {
             table,
+            file_id: self.file.file_id,
             next: 0,
-            last,
+            few: self.file.rows_loaded < LINES,
             window: Vec::new().into_iter().peekable(),
         };
         match self.records(&kept, &mut rows) {
@@ -189,7 +203,7 @@ impl Compare<'_> {
                 self.not_loaded(&record);
             }
         }
-        while let Some(row) = rows.next_until(u64::MAX)? {
+        while let Some(row) = rows.next_until(NO_LINE)? {
             let what = format!("a row where no record begins{}", self.at(row.line));
             self.find(what, None, None);
         }
@@ -255,10 +269,10 @@ impl Compare<'_> {
         else {
             return Ok(());
         };
+        let Some(of) = audit.contracts.get(&parent.dataset) else {
+            return Ok(());
+        };
         for inherit in &parent.inherit {
-            let Some(of) = audit.contracts.get(&parent.dataset) else {
-                continue;
-            };
             let Some(index) = of.field_index(&inherit.field) else {
                 continue;
             };
@@ -323,20 +337,28 @@ impl Compare<'_> {
     }
 }
 
-/// The rows of a file by line, a window at a time.
+/// The rows of a file by line: all of them where there are few, else a window at a time.
 struct Rows<'a> {
-    table: LoadedRows<'a>,
+    table: &'a LoadedRows<'a>,
+    file_id: i64,
     next: u64,
-    last: u64,
+    few: bool,
     window: std::iter::Peekable<std::vec::IntoIter<LoadedRow>>,
 }
 
 impl Rows<'_> {
     /// The next row, if it is of a line up to `line`.
     fn next_until(&mut self, line: u64) -> Result<Option<LoadedRow>> {
-        while self.window.peek().is_none() && self.next <= self.last && self.next <= line {
-            let last = self.next + LINES - 1;
-            self.window = self.table.of_lines(self.next, last)?.into_iter().peekable();
+        while self.window.peek().is_none() && self.next <= line && self.next < NO_LINE {
+            let last = match self.few || line == NO_LINE {
+                true => NO_LINE - 1,
+                false => self.next + LINES - 1,
+            };
+            self.window = self
+                .table
+                .of_lines(self.file_id, self.next, last)?
+                .into_iter()
+                .peekable();
             self.next = last + 1;
         }
         Ok(self.window.next_if(|row| row.line <= line))

@@ -68,7 +68,8 @@ impl Content {
             Records::Csv(csv) => csv.next()?,
             Records::List(list) => list.next()?,
         };
-        if let Some(record) = &mut record {
+        // Nothing but delimiters is no row, however many there are.
+        if let Some(record) = record.as_mut().filter(|record| !record.is_empty()) {
             record.is_broken |= record.cells.len() != self.layout.header.len();
             record.is_broken |= matches!(self.records, Records::Csv(_)) && self.is_header(record);
         }

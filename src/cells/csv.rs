@@ -89,6 +89,8 @@ impl Csv {
             is_broken: false,
         };
         let (mut cell, mut at) = (String::new(), At::Start);
+        // Of the cell: a quote within text.
+        let mut has_quote = false;
         while let Some(character) = self.characters.next()? {
             if matches!(character, '\r' | '\n') {
                 let within = self.line;
@@ -113,19 +115,31 @@ impl Csv {
                 }
                 (At::Quoted, _) => cell.push(character),
                 (_, delimiter) if delimiter == self.delimiter => {
+                    record.is_broken |= std::mem::take(&mut has_quote) && !is_formula(&cell);
                     record.cells.push(Some(std::mem::take(&mut cell)));
                     at = At::Start;
                 }
                 (before, _) => {
-                    // Text behind a closing quote, or a quote within text.
-                    record.is_broken |= before == At::Quote || character == '"';
+                    // Text behind a closing quote breaks the record; a quote within text may be a spreadsheet's.
+                    record.is_broken |= before == At::Quote;
+                    has_quote |= character == '"';
                     cell.push(character);
                     at = At::Unquoted;
                 }
             }
         }
+        record.is_broken |= has_quote && !is_formula(&cell);
         record.is_broken |= at == At::Quoted || record.raw.chars().all(|of| of == END_MARK);
         record.cells.push(Some(cell));
         Ok(record)
     }
+}
+
+/// `="0001234"`, with which spreadsheets are kept from eating zeros; tabs may be around it.
+fn is_formula(cell: &str) -> bool {
+    let within = cell.trim_matches('\t');
+    let inner = within
+        .strip_prefix("=\"")
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| !inner.contains('"'))
 }

@@ -28,7 +28,7 @@ pub(crate) struct Differing {
     pub(crate) delivered: Option<String>,
 }
 
-/// Where a dataset's rows of one file are.
+/// Where a dataset's rows are.
 pub(crate) struct LoadedRows<'a> {
     connection: &'a Connection,
     select: String,
@@ -40,11 +40,7 @@ impl<'a> LoadedRows<'a> {
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub(crate) fn of(
-        connection: &'a Connection,
-        contract: &Contract,
-        file_id: i64,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn of(connection: &'a Connection, contract: &Contract) -> Result<Option<Self>> {
         let sql = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() \
                    AND schema_name = 'main' AND table_name = ?";
         let there: BTreeSet<String> =
@@ -65,7 +61,7 @@ impl<'a> LoadedRows<'a> {
         });
         let rest = contract.rest.quoted();
         let select = format!(
-            "SELECT line, map_keys({rest}), map_values({rest}), {} FROM {} WHERE file_id = {file_id}",
+            "SELECT line, map_keys({rest}), map_values({rest}), {} FROM {}",
             fields.collect::<Vec<_>>().join(", "),
             contract.name.quoted()
         );
@@ -76,13 +72,13 @@ impl<'a> LoadedRows<'a> {
         }))
     }
 
-    /// The rows of the lines from `first` to `last`, by line.
+    /// A file's rows of the lines from `first` to `last`, by line.
     ///
     /// # Errors
     /// [`Error::Database`] if the engine fails.
-    pub(crate) fn of_lines(&self, first: u64, last: u64) -> Result<Vec<LoadedRow>> {
+    pub(crate) fn of_lines(&self, file_id: i64, first: u64, last: u64) -> Result<Vec<LoadedRow>> {
         let sql = format!(
-            "{} AND line BETWEEN {first} AND {last} ORDER BY line",
+            "{} WHERE file_id = {file_id} AND line BETWEEN {first} AND {last} ORDER BY line",
             self.select
         );
         read(self.connection, &sql, &[], |row| {

@@ -60,9 +60,9 @@ impl Trace {
         let history = ledger::revisions(connection, &batch_no, Some(&entered_under))?;
         let archive = Archive::new(&config.data_dir);
         let delivery = delivery(&archive, &entered_under, &batch_no, revision);
-        let table = LoadedRows::of(connection, contract, place.file_id)?;
+        let table = LoadedRows::of(connection, contract)?;
         let loaded = match &table {
-            Some(table) => table.of_lines(place.line, place.line)?,
+            Some(table) => table.of_lines(place.file_id, place.line, place.line)?,
             None => Vec::new(),
         };
         let row = match &table {
