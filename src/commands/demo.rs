@@ -1,10 +1,9 @@
 //! `redledger demo`: the shipped examples, served on loopback and ingested like real announcements.
 
 mod month;
+mod server;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-
-use axum::{Router, extract::Path, http::StatusCode, routing::get};
+use std::path::PathBuf;
 
 use super::{
     context::{Context, as_word, given},
@@ -23,10 +22,6 @@ use crate::{
 
 /// Where the demo's warehouse goes unless --data-dir says: never among real data.
 const DATA_DIR: &str = "./demo-data";
-
-/// The same at every demo if it is free: bills name their files by address, so another port would be
-/// other content.
-const PORT: u16 = 18_417;
 
 const QUERIES: [(&str, &str); 3] = [
     (
@@ -60,7 +55,7 @@ pub(super) fn run(
     }
     let mut run = context.begin("demo", doing)?;
     let intake = run.intake();
-    let address = intake.block_on(serve(|name| {
+    let address = intake.block_on(server::serve(|name| {
         EXAMPLES.get_file(name)?.contents_utf8().map(str::to_owned)
     }))?;
     if doing.format == Format::Table {
@@ -114,29 +109,4 @@ fn say_what_next(context: &Context) {
     say!("redledger status{given}");
     say!("redledger rejections BATCH_20260330163600{given}");
     say!("redledger verify{given}");
-}
-
-/// Serves files until the process ends; `{server}` in them becomes the address.
-async fn serve(
-    find: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-) -> Result<SocketAddr> {
-    let failed = |error: std::io::Error| {
-        Error::Internal(format!("the demo's server does not start: {error}"))
-    };
-    let listener = match tokio::net::TcpListener::bind(("127.0.0.1", PORT)).await {
-        Ok(listener) => listener,
-        Err(_) => tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .map_err(failed)?,
-    };
-    let address = listener.local_addr().map_err(failed)?;
-    let find = Arc::new(find);
-    let file = move |Path(name): Path<String>| async move {
-        find(&name)
-            .map(|text| text.replace("{server}", &format!("http://{address}")))
-            .ok_or(StatusCode::NOT_FOUND)
-    };
-    let server = axum::serve(listener, Router::new().route("/{name}", get(file)));
-    tokio::spawn(async move { server.await });
-    Ok(address)
 }

@@ -1,7 +1,7 @@
 //! Accounts whose balances turn negative, grow and are repaid: the same ones at every demo.
 
 /// How many there are.
-pub(super) const ACCOUNTS: i64 = 320;
+pub(super) const ACCOUNTS: i64 = 420;
 
 const NAMES: [(&str, &str); 6] = [
     (
@@ -53,7 +53,7 @@ impl Account {
 
     /// The first night on which it is negative; before 0: it was before the month began.
     fn first(self) -> i64 {
-        self.0 * 7 % 30 - 8
+        self.0 * 7 % 38 - 8
     }
 
     /// The night on which it has been repaid, which may be after the month.

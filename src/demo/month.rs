@@ -118,7 +118,7 @@ impl Delivering {
                 story.push("the failed batch comes again, mended");
             }
             14 => {
-                deliveries.push(self.before(1).balances_of(Flaw::None, 100_00, self));
+                deliveries.push(self.before(1).balances_of(Flaw::None, 10_000, self));
                 story.push("a batch comes again with another amount: its second revision");
             }
             _ => {}

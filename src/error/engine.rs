@@ -25,6 +25,15 @@ impl EngineFault {
     /// What this error is about.
     #[must_use]
     pub fn of(error: &duckdb::Error) -> Self {
+        if matches!(
+            error,
+            duckdb::Error::FromSqlConversionFailure(..)
+                | duckdb::Error::IntegralValueOutOfRange(..)
+                | duckdb::Error::InvalidColumnType(..)
+        ) {
+            // It was read, and no such value was ever written: a block that is another one's, again.
+            return Self::Damage;
+        }
         let text = error.to_string();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if says(&["No space left on device"]) {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::serve;
+use super::server::serve;
 use crate::{
     cli::{Format, LoadOptions},
     clock,
