@@ -1,7 +1,6 @@
 //! A kept file as characters, and what its bytes hash to.
 
 use std::{
-    collections::VecDeque,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -19,7 +18,9 @@ pub(super) struct Characters {
     hasher: Sha256,
     decoder: Decoder,
     piece: Vec<u8>,
-    text: VecDeque<char>,
+    text: String,
+    /// Where in it the next character begins.
+    at: usize,
     is_over: bool,
 }
 
@@ -32,34 +33,37 @@ impl Characters {
             hasher: Sha256::new(),
             decoder: encoding.new_decoder_with_bom_removal(),
             piece: vec![0; PIECE],
-            text: VecDeque::new(),
+            text: String::new(),
+            at: 0,
             is_over: false,
         })
     }
 
     pub(super) fn peek(&mut self) -> io::Result<Option<char>> {
-        while self.text.is_empty() && !self.is_over {
+        while self.at == self.text.len() && !self.is_over {
             self.fill()?;
         }
-        Ok(self.text.front().copied())
+        Ok(self.text[self.at..].chars().next())
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<char>> {
-        self.peek()?;
-        Ok(self.text.pop_front())
+        let next = self.peek()?;
+        self.at += next.map_or(0, char::len_utf8);
+        Ok(next)
     }
 
     fn fill(&mut self) -> io::Result<()> {
         let read = self.bytes.read(&mut self.piece)?;
         self.hasher.update(&self.piece[..read]);
         self.is_over = read == 0;
+        self.text.clear();
+        self.at = 0;
         let room = self.decoder.max_utf8_buffer_length(read);
-        let mut text = String::with_capacity(room.unwrap_or(4 * PIECE));
+        self.text.reserve(room.unwrap_or(4 * PIECE));
         // With room for all of it, one call takes all of it.
         let _ = self
             .decoder
-            .decode_to_string(&self.piece[..read], &mut text, self.is_over);
-        self.text.extend(text.chars());
+            .decode_to_string(&self.piece[..read], &mut self.text, self.is_over);
         Ok(())
     }
 
