@@ -146,20 +146,14 @@ COMMENT ON COLUMN exposure_by_day.rows_rejected IS 'Rows not loaded';
 
 CREATE OR REPLACE VIEW negative_episode AS
 WITH snapshot AS (
-    SELECT batch_no, revision, ordinal, taken_at, reporting_day, is_newest, rows_rejected FROM account_negative_snapshot
-),
-delivered AS (
-    SELECT n.account_id, n.currency, s.ordinal, n.stat_time, m.measure,
-           CASE m.measure WHEN 'card' THEN n.card_negative ELSE n.budget_negative END AS amount
-    FROM account_negative n JOIN snapshot s ON s.batch_no = n.batch_no
-    CROSS JOIN (VALUES ('card'), ('budget')) m(measure)
+    SELECT batch_no, revision, ordinal, taken_at, is_newest, rows_rejected FROM account_negative_snapshot
 ), named AS (
     -- The accounts that kept rejections of each batch name: as many as 36 characters that look like an id.
     SELECT s.ordinal, r.file_id, r.line, try_cast(unnest(regexp_extract_all(r.record,
         '[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}')) AS UUID) AS account_id
     FROM redledger.rejection r JOIN snapshot s ON s.batch_no = r.batch_no AND s.revision = r.revision
     WHERE r.dataset = 'account_negative'
-), known AS (SELECT DISTINCT account_id FROM account_negative
+), known AS (SELECT DISTINCT a.account_id FROM account_negative a SEMI JOIN named n ON n.account_id = a.account_id
 ), rejected AS (
     SELECT DISTINCT n.ordinal, n.account_id FROM named n SEMI JOIN known k ON k.account_id = n.account_id
 ), told AS (
@@ -168,35 +162,47 @@ delivered AS (
 ), unclear AS (
     -- A rejected row that names no known account, or was not kept, may be any account's.
     SELECT s.ordinal FROM snapshot s LEFT JOIN told t ON t.ordinal = s.ordinal WHERE s.rows_rejected > coalesce(t.rows, 0)
-), pair AS (SELECT DISTINCT account_id, currency, measure FROM delivered WHERE amount <> 0
+), doubted AS (
+    SELECT p.account_id, p.currency, r.ordinal
+    FROM (SELECT DISTINCT account_id, currency FROM account_negative SEMI JOIN rejected USING (account_id)) p
+    JOIN rejected r ON r.account_id = p.account_id
+    UNION SELECT p.account_id, p.currency, u.ordinal
+    FROM (SELECT DISTINCT account_id, currency FROM account_negative) p CROSS JOIN unclear u
 ), unknown AS (
-    SELECT p.account_id, p.currency, r.ordinal, NULL::TIMESTAMP AS stat_time, p.measure, NULL::DECIMAL(18,4) AS amount
-    FROM (SELECT ordinal, account_id FROM rejected
-          UNION SELECT u.ordinal, k.account_id FROM unclear u CROSS JOIN known k) r
-    JOIN pair p ON p.account_id = r.account_id
-    ANTI JOIN delivered d ON d.account_id = p.account_id AND d.currency = p.currency AND d.ordinal = r.ordinal AND d.measure = p.measure
+    SELECT d.account_id, d.currency, d.ordinal FROM doubted d
+    ANTI JOIN (SELECT n.account_id, n.currency, s.ordinal FROM account_negative n JOIN snapshot s ON s.batch_no = n.batch_no
+               WHERE s.rows_rejected > 0) n
+    ON n.account_id = d.account_id AND n.currency = d.currency AND n.ordinal = d.ordinal
+), ordinals AS (
+    -- Twice the ordinal, and one more where it is not known: sorted lists are a quarter of a window's cost.
+    SELECT account_id, currency, list_sort(list(mark) FILTER (card)) AS card, list_sort(list(mark) FILTER (budget)) AS budget
+    FROM (SELECT n.account_id, n.currency, s.ordinal * 2 AS mark, n.card_negative <> 0 AS card, n.budget_negative <> 0 AS budget
+          FROM account_negative n JOIN snapshot s ON s.batch_no = n.batch_no
+          UNION ALL SELECT account_id, currency, ordinal * 2 + 1, true, true FROM unknown)
+    GROUP BY account_id, currency
 ), held AS (
-    SELECT account_id, currency, measure, ordinal, stat_time, amount,
-           ordinal - row_number() OVER (PARTITION BY account_id, currency, measure ORDER BY ordinal) AS island
-    FROM (SELECT account_id, currency, measure, ordinal, stat_time, amount FROM delivered WHERE amount <> 0
-          UNION ALL SELECT account_id, currency, measure, ordinal, stat_time, amount FROM unknown)
+    SELECT account_id, currency, 'card' AS measure, unnest(card) AS mark, generate_subscripts(card, 1) AS rank FROM ordinals
+    UNION ALL
+    SELECT account_id, currency, 'budget', unnest(budget), generate_subscripts(budget, 1) FROM ordinals
 ), episode AS (
-    SELECT account_id, currency, measure, min(ordinal) AS first_held, max(ordinal) AS last_held,
-           max(ordinal) FILTER (amount IS NOT NULL) AS last_ordinal,
-           min_by(stat_time, ordinal) FILTER (amount IS NOT NULL) AS negative_since,
-           max_by(stat_time, ordinal) FILTER (amount IS NOT NULL) AS last_negative_at,
-           min_by(amount, ordinal) FILTER (amount IS NOT NULL) AS first_amount,
-           max_by(amount, ordinal) FILTER (amount IS NOT NULL) AS last_amount,
-           count(*) FILTER (amount IS NOT NULL) AS batches, count(*) FILTER (amount IS NULL) AS batches_rejected
-    FROM held GROUP BY account_id, currency, measure, island
-    HAVING count(amount) > 0
+    SELECT account_id, currency, measure, min(mark // 2) AS first_held, max(mark // 2) AS last_held,
+           min(mark // 2) FILTER (mark % 2 = 0) AS first_ordinal, max(mark // 2) FILTER (mark % 2 = 0) AS last_ordinal,
+           count(*) FILTER (mark % 2 = 0) AS batches, count(*) FILTER (mark % 2 = 1) AS batches_rejected
+    FROM held GROUP BY account_id, currency, measure, mark // 2 - rank
+    HAVING count(*) FILTER (mark % 2 = 0) > 0
+), delivered AS (
+    SELECT n.account_id, n.currency, s.ordinal, s.batch_no, s.is_newest, n.stat_time, n.card_negative, n.budget_negative
+    FROM account_negative n JOIN snapshot s ON s.batch_no = n.batch_no
 )
-SELECT e.account_id, e.currency, e.measure, e.negative_since, before.taken_at AS not_negative_at,
-       e.first_held = 1 AS since_is_latest_possible, e.last_negative_at, after.taken_at AS ended_at,
-       after.taken_at IS NULL AS is_open, last.is_newest AS is_in_newest_batch, e.first_amount, e.last_amount, e.batches, e.batches_rejected,
-       last.batch_no AS last_batch_no
+SELECT e.account_id, e.currency, e.measure, first.stat_time AS negative_since, before.taken_at AS not_negative_at,
+       e.first_held = 1 AS since_is_latest_possible, last.stat_time AS last_negative_at, after.taken_at AS ended_at,
+       after.taken_at IS NULL AS is_open, last.is_newest AS is_in_newest_batch,
+       CASE e.measure WHEN 'card' THEN first.card_negative ELSE first.budget_negative END AS first_amount,
+       CASE e.measure WHEN 'card' THEN last.card_negative ELSE last.budget_negative END AS last_amount,
+       e.batches, e.batches_rejected, last.batch_no AS last_batch_no
 FROM episode e
-JOIN snapshot last ON last.ordinal = e.last_ordinal
+JOIN delivered first ON first.account_id = e.account_id AND first.currency = e.currency AND first.ordinal = e.first_ordinal
+JOIN delivered last ON last.account_id = e.account_id AND last.currency = e.currency AND last.ordinal = e.last_ordinal
 LEFT JOIN snapshot before ON before.ordinal = e.first_held - 1
 LEFT JOIN snapshot after ON after.ordinal = e.last_held + 1;
 
@@ -244,15 +250,25 @@ COMMENT ON COLUMN negative_ageing.amount_is_last_known IS 'Whether the newest ba
 COMMENT ON COLUMN negative_ageing.as_of IS 'Reporting day that ages are counted to';
 
 CREATE OR REPLACE VIEW account AS
-WITH seen AS (
-    -- Rows of one batch may differ between currencies: the first currency's stands, and is_ambiguous says so.
-    SELECT n.account_id, s.ordinal, min(n.stat_time) AS stat_time,
-           arg_min(n.account_name, n.currency) AS account_name, arg_min(n.account_en, n.currency) AS account_en,
-           arg_min(n.display_id, n.currency) AS display_id, arg_min(n."type", n.currency) AS "type",
-           coalesce(min(n.account_name) <> max(n.account_name), false) OR coalesce(min(n.account_en) <> max(n.account_en), false)
-           OR coalesce(min(n.display_id) <> max(n.display_id), false) OR min(n."type") <> max(n."type") AS is_ambiguous
+WITH told AS (
+    SELECT n.account_id, n.currency, s.ordinal, n.stat_time, n.account_name, n.account_en, n.display_id, n."type"
     FROM account_negative n JOIN account_negative_snapshot s ON s.batch_no = n.batch_no
-    GROUP BY n.account_id, s.ordinal
+), variant AS (
+    SELECT account_id, account_name, account_en, display_id, "type",
+           min({'ordinal': ordinal, 'at': stat_time}) AS first_told, max({'ordinal': ordinal, 'before': -epoch_us(stat_time)}) AS last_told
+    FROM told GROUP BY account_id, account_name, account_en, display_id, "type"
+), renamed AS (
+    -- Few are: only their rows are put in an order.
+    SELECT account_id FROM variant GROUP BY account_id HAVING count(*) > 1
+), seen AS (
+    -- Rows of one batch may differ between currencies: the first currency's stands, and is_ambiguous says so.
+    SELECT account_id, ordinal, min(stat_time) AS stat_time,
+           arg_min(account_name, currency) AS account_name, arg_min(account_en, currency) AS account_en,
+           arg_min(display_id, currency) AS display_id, arg_min("type", currency) AS "type",
+           coalesce(min(account_name) <> max(account_name), false) OR coalesce(min(account_en) <> max(account_en), false)
+           OR coalesce(min(display_id) <> max(display_id), false) OR min("type") <> max("type") AS is_ambiguous
+    FROM told SEMI JOIN renamed USING (account_id)
+    GROUP BY account_id, ordinal
 ), compared AS (
     SELECT account_id, ordinal, stat_time, account_name, account_en, display_id, "type", is_ambiguous,
            lag(stat_time) OVER (PARTITION BY account_id ORDER BY ordinal) AS seen_before_at,
@@ -287,7 +303,10 @@ SELECT v.account_id, v.version::INTEGER AS version, v.account_name, v.account_en
        lead(v.valid_from) OVER (PARTITION BY v.account_id ORDER BY v.version) AS valid_to,
        lead(v.valid_from) OVER (PARTITION BY v.account_id ORDER BY v.version) IS NULL AS is_current,
        coalesce(lead(v.before_at) OVER (PARTITION BY v.account_id ORDER BY v.version), w.stat_time) AS last_seen_at, v.is_ambiguous
-FROM versioned v JOIN newest w ON w.account_id = v.account_id;
+FROM versioned v JOIN newest w ON w.account_id = v.account_id
+UNION ALL
+SELECT account_id, 1, account_name, account_en, display_id, "type", first_told['at'], NULL, true, make_timestamp(-last_told['before']), false
+FROM variant ANTI JOIN renamed USING (account_id);
 
 COMMENT ON VIEW account IS 'Names and types of accounts over time, as account_negative said them: valid from valid_from until before valid_to';
 COMMENT ON COLUMN account.account_id IS 'Account';
