@@ -3,6 +3,7 @@
 mod command;
 mod feeds;
 mod help;
+mod lineage;
 mod pages;
 mod point_in_time;
 
@@ -14,6 +15,7 @@ use self::point_in_time::point_in_time;
 pub use self::{
     command::command,
     feeds::{Dictionary, DictionaryFormat, Export, ExportFormat},
+    lineage::LineageTarget,
     pages::{Language, PageOptions, Report, Ui},
 };
 use crate::config::{Listen, parse_duration};
@@ -228,6 +230,10 @@ pub struct Run {
     /// Write the run's figures for Prometheus' textfile collector; one that can't be written changes nothing else
     #[arg(long, value_name = "FILE.prom")]
     pub metrics: Option<PathBuf>,
+    /// Tell of the run and its batches as OpenLineage events: lines of a file, or a POST to a server each; what can't be
+    /// told changes nothing else
+    #[arg(long, value_name = "FILE|URL")]
+    pub lineage: Option<LineageTarget>,
     /// Options of commands that load.
     #[command(flatten)]
     pub load: LoadOptions,

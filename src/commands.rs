@@ -11,6 +11,7 @@ mod dictionary;
 mod dismiss;
 mod export;
 mod ingest;
+mod lineage;
 mod load_report;
 mod manual;
 mod metrics;

@@ -121,9 +121,9 @@ summed AS (
     SELECT batch_no, currency, "type", count(*) AS accounts,
            sum(card_negative) AS card_negative, sum(budget_negative) AS budget_negative,
            count(*) FILTER (card_negative > 0 OR budget_negative > 0) AS accounts_above_zero
-    FROM account_negative SEMI JOIN day USING (batch_no)
+    FROM account_negative
     GROUP BY batch_no, currency, "type"
-), kind AS (SELECT DISTINCT currency, "type" FROM summed)
+), kind AS (SELECT DISTINCT currency, "type" FROM summed SEMI JOIN day USING (batch_no))
 SELECT day.reporting_day, kind.currency, kind."type", coalesce(s.accounts, 0) AS accounts,
        coalesce(s.card_negative, 0)::DECIMAL(38,4) AS card_negative,
        coalesce(s.budget_negative, 0)::DECIMAL(38,4) AS budget_negative,

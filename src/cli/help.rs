@@ -38,6 +38,7 @@ Examples:
   redledger run --dry-run                   what it would do
   redledger run --strict --deadline 50m --format json
   redledger run --metrics /var/lib/prometheus/node-exporter/redledger.prom
+  redledger run --lineage https://marquez.example.com/api/v1/lineage
 
 Exit status 1: a person is needed, and is told once; 3: run again.";
 

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     context::Context,
+    lineage::Lineage,
     load_report::finish,
     metrics::Night,
     output::{self, Table, say},
@@ -21,21 +22,35 @@ use crate::{
     hook,
     inbox::{Fate, Inbox},
     pipeline::{Ending, Outcome},
-    run::{self, Index, Limits, NotTaken, Waiting},
+    run::{self, Index, Limits, NotTaken, Report, Waiting},
     warehouse,
 };
 
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitStatus> {
     let mut night = Night::begin();
-    let ended = load(context, arguments, &mut night);
+    let wanted = arguments.lineage.as_ref().filter(|_| !arguments.dry_run);
+    let mut lineage = wanted.map(|to| Lineage::begin(context, to));
+    let ended = load(context, arguments, |report| {
+        night.note(report);
+        if let Some(lineage) = &mut lineage {
+            lineage.note(report);
+        }
+    });
     if let Some(path) = arguments.metrics.as_ref().filter(|_| !arguments.dry_run) {
         night.end(&ended);
         night.write(context, path);
     }
+    if let Some(lineage) = lineage {
+        lineage.end(&ended);
+    }
     ended
 }
 
-fn load(context: &Context, arguments: &Run, night: &mut Night) -> Result<ExitStatus> {
+fn load(
+    context: &Context,
+    arguments: &Run,
+    mut note: impl FnMut(&Report<'_>),
+) -> Result<ExitStatus> {
     let started = Instant::now();
     check_place(&context.config)?;
     let format = arguments.load.format;
@@ -56,7 +71,7 @@ fn load(context: &Context, arguments: &Run, night: &mut Night) -> Result<ExitSta
         until: arguments.deadline.map(|deadline| started + deadline),
     };
     drain(context, &mut run, limits)?;
-    night.note(&run.report());
+    note(&run.report());
     finish(context, run, format)
 }
 

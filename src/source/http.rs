@@ -1,6 +1,6 @@
 //! One request: through the guard, along redirects, to a response or a reason.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use reqwest::{
     Client, Response, StatusCode, Url,
@@ -63,21 +63,8 @@ pub(super) fn client(config: &DownloadConfig, guard: &std::sync::Arc<Guard>) -> 
         .pool_max_idle_per_host(config.per_host)
         .pool_idle_timeout(Duration::from_secs(30))
         .dns_resolver(GuardedResolver(std::sync::Arc::clone(guard)));
-    if !config.ca_file.as_os_str().is_empty() {
-        let settings = |message: &str| Error::Settings {
-            place: "[download] ca_file".into(),
-            message: format!("{}: {message}", config.ca_file.display()),
-            hint: None,
-        };
-        let pem = std::fs::read(&config.ca_file).map_err(Error::io(
-            "read the certificate authorities in",
-            &config.ca_file,
-        ))?;
-        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|_| settings("not a PEM file of certificates"))?;
-        if authorities.is_empty() {
-            return Err(settings("no certificate in it"));
-        }
+    let authorities = authorities(&config.ca_file)?;
+    if !authorities.is_empty() {
         builder = builder.tls_certs_merge(authorities);
     }
     builder.build().map_err(|error| Error::Settings {
@@ -85,6 +72,29 @@ pub(super) fn client(config: &DownloadConfig, guard: &std::sync::Arc<Guard>) -> 
         message: format!("the HTTP client can't be set up ({})", deepest(&error)),
         hint: Some("check the system's certificate authorities, or name some as `ca_file`".into()),
     })
+}
+
+/// The certificate authorities of `[download] ca_file`, besides the system's; none where it names no file.
+///
+/// # Errors
+/// [`Error::Io`] if it can't be read, [`Error::Settings`] if no certificate is in it.
+pub fn authorities(ca_file: &Path) -> Result<Vec<reqwest::Certificate>> {
+    if ca_file.as_os_str().is_empty() {
+        return Ok(Vec::new());
+    }
+    let settings = |message: &str| Error::Settings {
+        place: "[download] ca_file".into(),
+        message: format!("{}: {message}", ca_file.display()),
+        hint: None,
+    };
+    let pem = std::fs::read(ca_file)
+        .map_err(Error::io("read the certificate authorities in", ca_file))?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|_| settings("not a PEM file of certificates"))?;
+    match authorities.is_empty() {
+        true => Err(settings("no certificate in it")),
+        false => Ok(authorities),
+    }
 }
 
 /// Asks for `url`, following redirects; any final status is a response.

@@ -30,7 +30,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED};
 
 pub use file::open_file;
-pub use http::Question;
+pub use http::{Question, authorities};
 pub use opened::{BodyStream, Opened, Proof, Provenance, Wholeness};
 pub use retry::{Pace, SystemPace};
 

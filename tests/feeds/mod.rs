@@ -2,6 +2,7 @@
 
 mod dictionary;
 mod export;
+mod lineage;
 mod metrics;
 
 use std::{

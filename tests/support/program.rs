@@ -71,6 +71,12 @@ impl Workspace {
         self
     }
 
+    /// A variable of the environment that is no setting.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
