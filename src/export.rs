@@ -5,6 +5,7 @@ mod column;
 mod copy;
 mod csv;
 mod parquet;
+mod xlsx;
 
 pub(crate) use self::{
     choice::{Choice, Obsolete, Wanted},

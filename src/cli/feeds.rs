@@ -43,7 +43,7 @@ pub struct Export {
     /// The file to write; one that is there is never replaced
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// How: csv or parquet
+    /// How: csv, parquet or xlsx
     #[arg(
         long,
         value_name = "FORMAT",
@@ -70,4 +70,6 @@ pub enum ExportFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// A workbook of Excel.
+    Xlsx,
 }

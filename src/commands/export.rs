@@ -66,11 +66,12 @@ fn format(arguments: &Export) -> Result<Format> {
     let for_spreadsheets = arguments.for_spreadsheets;
     match arguments.format {
         ExportFormat::Csv => Ok(Format::Csv { for_spreadsheets }),
-        ExportFormat::Parquet if for_spreadsheets => Err(Error::Usage {
+        _ if for_spreadsheets => Err(Error::Usage {
             message: "--for-spreadsheets goes with --format csv only".into(),
-            hint: Some("what reads Parquet takes no text for a formula".into()),
+            hint: Some("elsewhere text is never taken for a formula".into()),
         }),
         ExportFormat::Parquet => Ok(Format::Parquet),
+        ExportFormat::Xlsx => Ok(Format::Xlsx),
     }
 }
 
@@ -213,6 +214,7 @@ fn report(arguments: &Export, choice: &Choice, rows: u64) -> Result<ExitStatus> 
         "format": match arguments.format {
             ExportFormat::Csv => "csv",
             ExportFormat::Parquet => "parquet",
+            ExportFormat::Xlsx => "xlsx",
         },
         "out": arguments.out.display().to_string(),
         "rows": rows,

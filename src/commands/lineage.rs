@@ -58,7 +58,7 @@ impl<'a> Lineage<'a> {
         let lineage = Self {
             context,
             to,
-            night: Told::new(namespace, "redledger.run".into()),
+            night: Told::new(namespace, "redledger-run".into()),
             started_at: clock::now(),
             run_id: String::new(),
             outcomes: Vec::new(),
@@ -146,8 +146,8 @@ impl<'a> Lineage<'a> {
             .collect();
         let files = ledger::files(connection, &names, &outcome.batch_no, revision)?;
         let job = match dataset {
-            ledger::UNKNOWN_DATASET => "redledger.load".to_owned(),
-            dataset => format!("redledger.load.{dataset}"),
+            ledger::UNKNOWN_DATASET => "redledger-load".to_owned(),
+            dataset => format!("redledger-load.{dataset}"),
         };
         let mut told = self.night.part(job);
         let mut parameters = vec![("batch_no", outcome.batch_no.clone())];

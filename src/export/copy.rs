@@ -6,7 +6,7 @@ use duckdb::Connection;
 
 use super::{
     column::{Column, columns},
-    csv, parquet,
+    csv, parquet, xlsx,
 };
 use crate::{
     contract::{Contract, Contracts},
@@ -24,6 +24,8 @@ pub(crate) enum Format {
     },
     /// Apache Parquet.
     Parquet,
+    /// A workbook of Excel.
+    Xlsx,
 }
 
 /// A copy of rows.
@@ -39,7 +41,7 @@ impl Copy<'_> {
     /// how many.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a format that the engine lacks; [`Error::Database`] when it fails.
+    /// [`Error::Usage`] for a format that the engine lacks, or that can't hold them; [`Error::Database`] when it fails.
     pub(crate) fn write(&self, batches: Option<&[StandingBatch]>, target: &Path) -> Result<u64> {
         let (columns, is_there) = columns(self.connection, self.contract, self.contracts)?;
         let options = match self.format {
@@ -47,6 +49,15 @@ impl Copy<'_> {
             Format::Parquet => {
                 parquet::check(self.connection)?;
                 parquet::options(&self.contract.comment, &columns)
+            }
+            Format::Xlsx => {
+                let sheet = xlsx::Sheet {
+                    connection: self.connection,
+                    name: self.contract.name.as_str(),
+                    rows: self.rows(&columns, is_there, batches),
+                    columns: &columns,
+                };
+                return sheet.write(target);
             }
         };
         let sql = format!(
@@ -75,6 +86,7 @@ impl Copy<'_> {
             let cell = match self.format {
                 Format::Csv { for_spreadsheets } => csv::cell(&value, kind, for_spreadsheets),
                 Format::Parquet => value,
+                Format::Xlsx => format!("({})::VARCHAR", csv::cell(&value, kind, false)),
             };
             format!("{cell} AS {name}")
         });

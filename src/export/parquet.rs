@@ -20,7 +20,9 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
     match found {
         0 => Err(Error::Usage {
             message: "this build's DuckDB can't write Parquet".into(),
-            hint: Some("use --format csv, or a redledger built with `--features parquet`".into()),
+            hint: Some(
+                "use --format csv or xlsx, or a DuckDB that has the extension built in".into(),
+            ),
         }),
         _ => Ok(()),
     }

@@ -70,7 +70,7 @@ fn told(events: &[Value]) -> Vec<String> {
         };
         let number = of("/run/facets/executionParameters/parameters/0/value");
         match of("/job/name").as_str() {
-            "redledger.run" => format!("{} redledger.run", of("/eventType")),
+            "redledger-run" => format!("{} redledger-run", of("/eventType")),
             job => format!("{} {job} {number}", of("/eventType")),
         }
     };
@@ -89,12 +89,12 @@ fn a_run_and_what_it_loaded_or_could_not_are_told() {
     assert_eq!(
         told(&events),
         [
-            "START redledger.run",
-            "START redledger.load.account_negative LOADED",
-            "COMPLETE redledger.load.account_negative LOADED",
-            "START redledger.load.account_negative FAILED",
-            "FAIL redledger.load.account_negative FAILED",
-            "COMPLETE redledger.run",
+            "START redledger-run",
+            "START redledger-load.account_negative LOADED",
+            "COMPLETE redledger-load.account_negative LOADED",
+            "START redledger-load.account_negative FAILED",
+            "FAIL redledger-load.account_negative FAILED",
+            "COMPLETE redledger-run",
         ]
     );
     let night = &events[0]["run"]["runId"];
@@ -145,7 +145,7 @@ fn a_run_and_what_it_loaded_or_could_not_are_told() {
     // Further runs are told behind it.
     workspace.run(&["run", "--lineage", "lineage.ndjson"]);
     let more = told(&self::events(&path)).split_off(6);
-    assert_eq!(more, ["START redledger.run", "COMPLETE redledger.run"]);
+    assert_eq!(more, ["START redledger-run", "COMPLETE redledger-run"]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_run_that_faults_has_failed() {
     let ran = workspace.run(&["run", "--lineage", "lineage.ndjson"]);
     assert_eq!(ran.exit, Some(2), "{}", ran.stderr);
     let events = events(&workspace.path().join("lineage.ndjson"));
-    assert_eq!(told(&events), ["START redledger.run", "FAIL redledger.run"]);
+    assert_eq!(told(&events), ["START redledger-run", "FAIL redledger-run"]);
     let message = events[1]["run"]["facets"]["errorMessage"]["message"].as_str();
     assert!(
         message.is_some_and(|of| of.contains("warehouse.duckdb")),
