@@ -14,7 +14,7 @@ mod write;
 
 use duckdb::Connection;
 
-pub(crate) use self::sql::{later, quoted};
+pub(crate) use self::sql::{columns_of, later, quoted};
 pub use self::{
     acceptance::{StandingBatch, standing},
     books::{kept_files, loaded_among, loaded_files},

@@ -231,12 +231,10 @@ fn drop_view(connection: &Connection, name: &str) {
     let _ = connection.execute_batch(&format!("DROP VIEW IF EXISTS {}", name.quoted()));
 }
 
-/// The tables of schema `main` and their columns.
+/// The tables of schema `main`, and how each would be made again: its columns are in that.
 fn tables(connection: &Connection) -> Result<Vec<(String, String)>> {
-    let sql = "SELECT t.table_name, string_agg(c.column_name || ' ' || c.data_type, ', ' ORDER BY c.column_index) \
-               FROM duckdb_tables() t JOIN duckdb_columns() c USING (database_name, schema_name, table_name) \
-               WHERE t.database_name = current_database() AND schema_name = 'main' AND NOT t.temporary \
-               GROUP BY ALL ORDER BY ALL";
+    let sql = "SELECT table_name, sql FROM duckdb_tables() \
+               WHERE database_name = current_database() AND schema_name = 'main' AND NOT temporary ORDER BY ALL";
     read(connection, sql, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 

@@ -7,7 +7,7 @@ use duckdb::Connection;
 use crate::{
     contract::{Contract, Contracts, Identifier},
     error::{Error, Result},
-    ledger::quoted,
+    ledger::{self, quoted},
 };
 
 const LINEAGE: [(&str, &str, &str); 3] = [
@@ -153,14 +153,9 @@ pub(super) fn existing(
     connection: &Connection,
     table: &Identifier,
 ) -> Result<HashMap<String, String>> {
-    let read = || -> duckdb::Result<HashMap<String, String>> {
-        let mut statement = connection.prepare(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?",
-        )?;
-        let rows = statement.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
-    };
-    read().map_err(Error::database("read the table's columns"))
+    let columns = ledger::columns_of(connection, "main", table.as_str());
+    let columns = columns.map_err(Error::database("read the table's columns"))?;
+    Ok(columns.into_iter().collect())
 }
 
 /// The value columns of a dataset's table, in the contract's order.
