@@ -89,17 +89,21 @@ impl<'a> Lineage<'a> {
         if let Err(error) = self.batches(ended_at, &mut events) {
             self.warn(&format!("what was loaded is not told: {}", error.chain()));
         }
-        if let Err(error) = ended {
-            self.fault = Some(error.chain());
-        }
-        let transition = match (&self.fault, ended) {
-            (Some(fault), _) => {
-                self.night.message(fault);
-                Transition::Fail
+        let exit = match ended {
+            Ok(exit) => *exit,
+            Err(error) => {
+                self.fault = Some(error.chain());
+                error.exit_status()
             }
-            (None, Ok(ExitStatus::Fault)) => Transition::Fail,
-            (None, _) if self.is_stopped => Transition::Abort,
-            (None, _) => Transition::Complete,
+        };
+        if let Some(fault) = &self.fault {
+            self.night.message(fault);
+        }
+        let transition = match exit {
+            ExitStatus::Fault => Transition::Fail,
+            // Another run has the lock, say: nothing is wrong, and nothing was done.
+            _ if self.is_stopped || self.fault.is_some() => Transition::Abort,
+            _ => Transition::Complete,
         };
         if !self.run_id.is_empty() {
             self.night.parameters(&[("run_id", self.run_id.clone())]);

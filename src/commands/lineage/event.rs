@@ -20,7 +20,7 @@ const MOST_FILES: usize = 100;
 pub(super) enum Transition {
     Start,
     Complete,
-    /// A person or a scheduler has ended it.
+    /// A person or a scheduler has ended it, or it could not begin yet.
     Abort,
     Fail,
 }
