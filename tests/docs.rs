@@ -19,6 +19,8 @@ fn pages() -> BTreeMap<String, String> {
         "README.md",
         "CONTRIBUTING.md",
         "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
         "fixtures/README.md",
     ];
     let mut paths: Vec<PathBuf> = top.iter().map(|name| checkout(name)).collect();
