@@ -121,10 +121,11 @@ fn check_row(row: &ListRow, value: &Value) {
             (Some(cell), value) => {
                 assert!(row.json.contains(cell.as_str()));
                 serde_json::from_str::<&RawValue>(cell).expect("JSON");
-                assert_eq!(
-                    serde_json::from_str::<Value>(cell).as_ref().ok(),
-                    Some(value)
-                );
+                match serde_json::from_str::<Value>(cell) {
+                    Ok(nested) => assert_eq!(nested, *value),
+                    // A nested byte that is no text is an escape that `Value` does not take.
+                    Err(_) => assert!(value.to_string().contains('\u{fffd}'), "{cell}"),
+                }
             }
             (None, value) => panic!("null where {value} was announced"),
         }
