@@ -26,6 +26,7 @@ use std::{
 use base16ct::lower::encode_string;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::delivery::FORMAT;
 pub use self::{
     content_hash::{ContentHash, content_hash},
     delivery::{DeliveredFile, Delivery, DeliveryOutcome, Format, NamedBy},

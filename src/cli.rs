@@ -9,7 +9,7 @@ mod point_in_time;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use self::point_in_time::point_in_time;
 pub use self::{
@@ -36,7 +36,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// ConfigCommand file [default: ./redledger.toml when there is one]
+    /// Settings file [default: ./redledger.toml when there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where everything lives [default: ./data]
@@ -199,7 +199,7 @@ pub struct Demo {
 #[derive(Debug, Args)]
 pub struct Ingest {
     /// Announcements: a JSON file, a folder of them, `-` for stdin, an http(s) URL; or CSV files (a folder: *.csv) with --dataset and --batch-no
-    #[arg(required_unless_present = "batch_no", value_name = "SOURCE")]
+    #[arg(required_unless_present = "batch_no", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub sources: Vec<OsString>,
     /// The dataset, where the announcement's type or the columns don't tell
     #[arg(long, value_name = "NAME")]
@@ -232,7 +232,7 @@ pub struct Run {
     pub metrics: Option<PathBuf>,
     /// Tell of the run and its batches as OpenLineage events: lines of a file, or a POST to a server each; what can't be
     /// told changes nothing else
-    #[arg(long, value_name = "FILE|URL")]
+    #[arg(long, value_name = "FILE|URL", value_hint = ValueHint::AnyPath)]
     pub lineage: Option<LineageTarget>,
     /// Options of commands that load.
     #[command(flatten)]

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How the inbox is laid out: the newest format that this program knows.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// The file that says in which format it is; where there is none, it is 1.
 const FORMAT_FILE: &str = "format";
 

@@ -14,7 +14,6 @@ mod write;
 
 use duckdb::Connection;
 
-pub(crate) use self::sql::{columns_of, later, quoted};
 pub use self::{
     acceptance::{StandingBatch, standing},
     books::{kept_files, loaded_among, loaded_files},
@@ -24,8 +23,8 @@ pub use self::{
     known::{Attempt, Entries, Known, LoadedRevision, advance},
     queries::{
         AcceptedRevision, BatchRecord, LoadedBatch, NewestBatch, PublishedRun, accepted_revisions,
-        batches, controls, file, files, last_run, loaded_batches, newest_loaded, open_attempts,
-        revisions,
+        batches, controls, file, files, last_run, loaded_batches, newest_loaded, numbers,
+        open_attempts, revisions,
     },
     rejections::{
         RejectionFilter, RejectionRecord, rejections, rejections_by_code, rejections_of_line,
@@ -34,6 +33,10 @@ pub use self::{
     tables::{DescribedTable, described},
     upgrade::{Condition, check, condition, prepare},
     write::{dismiss, forget_attempts, record, record_run, supersede},
+};
+pub(crate) use self::{
+    sql::{columns_of, later, quoted},
+    tables::FORMAT,
 };
 use crate::error::{Error, Result};
 

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitStatus {
+    if let Some(answered) = commands::complete() {
+        return answered;
+    }
     let parsed = cli::command()
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));

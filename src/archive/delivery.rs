@@ -6,7 +6,7 @@ use super::content_hash::content_hash;
 use crate::batch_no::BatchNo;
 
 /// The format of these documents; a reader takes earlier ones, and refuses a newer one.
-pub(super) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 /// What was delivered for one revision of a batch: enough to load it again in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

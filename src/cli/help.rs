@@ -132,8 +132,11 @@ Examples:
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
-  redledger completions bash > /etc/bash_completion.d/redledger
-  redledger completions zsh > ~/.zfunc/_redledger";
+  redledger completions bash > ~/.local/share/bash-completion/completions/redledger
+  redledger completions zsh > ~/.zfunc/_redledger
+  redledger completions fish > ~/.config/fish/completions/redledger.fish
+
+The script asks redledger at every TAB: it offers the batch numbers of the ledger, too.";
 
 pub(super) const MAN: &str = "\
 Examples:

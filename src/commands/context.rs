@@ -62,10 +62,18 @@ impl Context {
 
 /// The settings in force, and the file that they come from.
 pub(super) fn settings(global: &Global) -> Result<(Config, Option<PathBuf>)> {
-    let file = settings_file(global.config.as_deref());
+    settings_of(global.config.as_deref(), global.data_dir.as_deref())
+}
+
+/// The same, by `--config` and `--data-dir`.
+pub(super) fn settings_of(
+    file: Option<&Path>,
+    data_dir: Option<&Path>,
+) -> Result<(Config, Option<PathBuf>)> {
+    let file = settings_file(file);
     let mut config = Config::load(file.as_deref(), std::env::vars_os())?;
-    if let Some(data_dir) = &global.data_dir {
-        config.data_dir.clone_from(data_dir);
+    if let Some(data_dir) = data_dir {
+        config.data_dir = data_dir.into();
     }
     Ok((config, file))
 }

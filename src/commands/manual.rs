@@ -1,20 +1,11 @@
-//! `redledger completions` and `redledger man`: made from the command line's own definition.
-
-use clap::CommandFactory as _;
+//! `redledger man`: made from the command line's own definition.
 
 use super::output;
 use crate::{
-    cli::{self, Cli},
+    cli,
     error::{Error, ExitStatus, Result},
     toml_file,
 };
-
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitStatus> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "redledger", &mut script);
-    output::print_bytes(&script);
-    Ok(ExitStatus::Success)
-}
 
 pub(super) fn man(subcommand: &[String]) -> Result<ExitStatus> {
     let mut program = cli::command();

@@ -61,6 +61,24 @@ pub fn open_attempts(connection: &Connection, numbers: &[&str]) -> Result<Vec<Ba
     )
 }
 
+/// Numbers of batches that begin so, the last first and at most so many, each with its datasets.
+///
+/// # Errors
+/// [`Error::Database`] if the engine fails.
+pub fn numbers(
+    connection: &Connection,
+    beginning: &str,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT batch_no, string_agg(DISTINCT dataset, ', ' ORDER BY dataset) FROM redledger.batch \
+         WHERE starts_with(batch_no, ?) GROUP BY batch_no ORDER BY batch_no DESC LIMIT {most}"
+    );
+    read(connection, &sql, &[Some(beginning)], |row| {
+        Ok((text(row, 0)?, text(row, 1)?))
+    })
+}
+
 /// A batch whose rows are in the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct LoadedBatch {

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The version of these tables. A ledger of format 1 has no `format` table.
-pub(super) const FORMAT: i32 = 2;
+pub(crate) const FORMAT: i32 = 2;
 
 /// Columns that a ledger of format 1 lacks, with their table.
 pub(super) const SINCE_FORMAT_2: &[(&str, &str)] = &[

@@ -1,5 +1,6 @@
 //! The command line as people and shells use it: output that goes nowhere, odd names, settings of every kind.
 
+mod completion;
 mod output;
 mod places;
 mod settings;

@@ -6,7 +6,7 @@ use super::{called, loaded, shell};
 use crate::support::program::{Ran, Workspace, finish};
 
 /// Every command that ends by itself, with what it needs, and how it ends.
-const COMMANDS: [(&[&str], i32); 27] = [
+const COMMANDS: [(&[&str], i32); 28] = [
     (&["status"], 0),
     (&["status", "BATCH_20260330163600"], 0),
     (&["status", "--format", "json"], 0),
@@ -37,6 +37,7 @@ const COMMANDS: [(&[&str], i32); 27] = [
     (&["man", "datasets", "infer"], 0),
     (&["--help"], 0),
     (&["--version"], 0),
+    (&["--version", "--verbose"], 0),
 ];
 
 fn full() -> Stdio {

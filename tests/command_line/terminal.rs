@@ -202,6 +202,40 @@ fn help_fits_has_examples_and_says_options_of_every_command_once() {
 }
 
 #[test]
+fn the_version_in_full_names_the_engine_and_the_formats_of_what_is_stored() {
+    let workspace = loaded();
+    let warehouse = workspace.warehouse();
+    let engine: String = warehouse
+        .query_row("SELECT ltrim(version(), 'v')", [], |row| row.get(0))
+        .expect("a version");
+    let ledger: i64 = warehouse
+        .query_row("SELECT max(version) FROM redledger.format", [], |row| {
+            row.get(0)
+        })
+        .expect("a format");
+    for words in [
+        &["--version", "--verbose"][..],
+        &["-vV"],
+        &["-v", "--version"],
+    ] {
+        let ran = workspace.run(words);
+        assert_eq!((ran.exit, &*ran.stderr), (Some(0), ""), "{words:?}");
+        for said in [
+            concat!("redledger ", env!("CARGO_PKG_VERSION"), "\n"),
+            &format!("DuckDB     {engine}, "),
+            &format!("formats    ledger {ledger}, "),
+        ] {
+            assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+        }
+    }
+    let ran = workspace.run(&["--version"]);
+    assert_eq!(
+        ran.stdout,
+        concat!("redledger ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
 fn ingest_from_a_terminal_says_that_it_waits() {
     let workspace = Workspace::new();
     // The terminal ends when nothing more is typed.
